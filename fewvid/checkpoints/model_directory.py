@@ -1,0 +1,184 @@
+"""A model as a directory: all that `fewvid.load` needs, and nothing that runs code.
+
+    config.json         the sizes (LvlmConfig)
+    model.safetensors   the weights, or model-00001-of-0000n.safetensors with an index
+    tokenizer files     as transformers writes them
+    preprocessor.json   image_size, mean, std, and how many frames of a video it was made for
+    card.md             where it comes from and how good it is, for people
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewvid.checkpoints import weights
+from fewvid.errors import UserError, closest
+from fewvid.models.config import LvlmConfig
+
+SHARD_BYTES = 4 * 2**30
+
+
+def save(
+    directory: Path | str,
+    *,
+    config: LvlmConfig,
+    params: Mapping[str, Any],
+    tokenizer: Any,
+    card: str,
+    frames: int = 8,
+    dtype: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Path:
+    """Writes a model directory: beside its place first, then renamed, so it is never half there.
+
+    params: nested dict of arrays (numpy or jax). A directory of the same name is replaced.
+    frames: how many frames of a video the model was trained on; the default of `chat`.
+    dtype: `float16` or `bfloat16` halves the file; None stores the arrays as they are.
+    """
+    directory = Path(directory)
+    if dtype is not None and dtype not in weights.DTYPES:
+        raise UserError(f"dtype={dtype!r} cannot be stored; use one of {sorted(weights.DTYPES)}")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        _write_json(beside / "config.json", config.to_dict())
+        _write_json(beside / "preprocessor.json", _preprocessor(config, frames))
+        weights.write(beside, params, dtype=dtype, shard_bytes=shard_bytes)
+        tokenizer.save_pretrained(str(beside))
+        (beside / "card.md").write_text(card, encoding="utf-8")
+        beside.chmod(0o755)  # mkdtemp's is for its owner alone
+        _replace(directory, beside)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return directory
+
+
+def load(directory: Path | str) -> tuple[LvlmConfig, dict[str, Any], Any]:
+    """Reads (config, params as nested dict of float32 numpy arrays, tokenizer).
+
+    directory: a path, or the name of a model in the package.
+    Raises UserError where it is not there, a file is missing, or the weights do not fit the
+    config; then every path that is missing, unexpected or of another shape is named at once.
+    """
+    directory = resolve(directory)
+    config = read_config(directory)
+    flat = weights.read(directory)
+    _check_shapes(directory, config, flat)
+    params = {
+        path: value.astype(np.float32) if not np.issubdtype(value.dtype, np.integer) else value
+        for path, value in flat.items()
+    }
+    return config, weights.unflatten(params), _load_tokenizer(directory)
+
+
+def resolve(name: Path | str) -> Path:
+    """The directory of a packaged model's name, or of a path. Raises UserError if neither is.
+
+    A packaged name wins over a folder of that name in the current directory; write ./name there.
+    """
+    packaged = packaged_models()
+    if str(name) in packaged:
+        return packaged[str(name)]
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    have = f"the package has {', '.join(sorted(packaged))}" if packaged else "the package has none"
+    what = "a file, not a model directory" if path.exists() else "no model directory"
+    raise UserError(
+        f"{str(name)!r} is {what}; give a directory with config.json and model.safetensors, or "
+        f"the name of a packaged model ({have}).{closest(str(name), packaged)}"
+    )
+
+
+def packaged_models() -> dict[str, Path]:
+    """The models that come with the package, by name."""
+    assets = Path(str(files("fewvid"))) / "assets"
+    return {file.parent.name: file.parent for file in assets.glob("*/config.json")}
+
+
+def read_config(directory: Path) -> LvlmConfig:
+    """The sizes alone; needs neither jax nor the weights."""
+    return LvlmConfig.from_dict(_read_json(directory / "config.json"))
+
+
+def read_frames(directory: Path) -> int:
+    """How many frames of a video the model was made for."""
+    return int(_read_json(directory / "preprocessor.json").get("frames", 8))
+
+
+def _check_shapes(directory: Path, config: LvlmConfig, flat: Mapping[str, np.ndarray]) -> None:
+    """Raises one UserError that names every array that does not fit the config."""
+    import jax
+
+    from fewvid.models import lvlm
+
+    wanted = weights.flatten(jax.eval_shape(lambda: lvlm.init(config, jax.random.key(0))))
+    wrong = [f"missing {path} {wanted[path].shape}" for path in wanted.keys() - flat.keys()]
+    wrong += [f"unexpected {path} {flat[path].shape}" for path in flat.keys() - wanted.keys()]
+    wrong += [
+        f"{path} is {flat[path].shape}, wanted {wanted[path].shape}"
+        for path in wanted.keys() & flat.keys()
+        if flat[path].shape != wanted[path].shape
+    ]
+    if wrong:
+        raise UserError(
+            f"the weights in {directory} do not fit its config.json ({len(wrong)} of "
+            f"{len(wanted)} arrays): {'; '.join(sorted(wrong))}"
+        )
+
+
+def _preprocessor(config: LvlmConfig, frames: int) -> dict[str, Any]:
+    from fewvid.models import encoder
+
+    return {
+        "image_size": config.encoder.image_size,
+        "mean": [float(value) for value in encoder.MEAN],
+        "std": [float(value) for value in encoder.STD],
+        "frames": frames,
+    }
+
+
+def _load_tokenizer(directory: Path) -> Any:
+    # Said once on import where torch is absent, which is always, here.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from transformers import AutoTokenizer
+
+    if not (directory / "tokenizer.json").is_file():
+        raise UserError(f"{directory} has no tokenizer.json: it is not a whole model directory")
+    return AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise UserError(f"{file.parent} has no {file.name}: it is not a model directory")
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{file} holds a {type(values).__name__}, wanted a JSON object")
+    return values
+
+
+def _write_json(file: Path, values: dict[str, Any]) -> None:
+    file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _replace(directory: Path, beside: Path) -> None:
+    """Moves `beside` to `directory`; an old one steps aside first and is then deleted."""
+    aside = None
+    if directory.exists():
+        aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.old.", dir=directory.parent))
+        directory.rename(aside / "old")
+    beside.rename(directory)
+    if aside:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,188 @@
+"""The picture that shows what the model looked at: kept patches bright, dropped ones dim.
+
+Every frame keeps the video's own aspect; the encoder saw it squeezed to a square, so its patches
+are stretched back over the frame here.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from fewvid.inference.selection import Selection
+
+BACKGROUND = (17, 19, 24)
+WHITE = (240, 242, 245)
+GREY = (142, 149, 160)
+ACCENT = (255, 200, 61)
+
+SIDE = 224  # a square frame is drawn this wide; others get the same area
+MOST_IN_ROW = 8
+MOST_WIDTH = 2000
+LEAST_WIDTH = 720
+MARGIN = 28
+GAP = 12
+EDGE = 2
+DIM = 0.4  # brightness of a dropped patch
+SATURATION = 0.4  # colour left in a dropped patch
+TEXT_LINES = 8  # a longer question or answer is cut
+
+
+def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Image:
+    """Draws the frames in a row (more wrap into rows), question and answer above, times below.
+
+    Returns an RGB picture. Text that a font has no glyph for is drawn as a box, never an error.
+    """
+    count, height, width = selection.frames.shape[:3]
+    tile = tile_size(width, height)
+    columns = _columns(count, tile[0])
+    rows = math.ceil(count / columns)
+    inner = max(columns * (tile[0] + GAP) - GAP, LEAST_WIDTH)
+
+    head = [*_paragraph(question, _font(24, bold=True), WHITE, inner)]
+    head += _paragraph(answer, _font(24), ACCENT, inner)
+    foot = _paragraph(caption(selection), _font(15), GREY, inner)
+    label = 30
+    head_height = sum(line.height for line in head) + (14 if head else 0)
+    body_height = rows * (tile[1] + label + GAP) - GAP
+    canvas = Image.new(
+        "RGB",
+        (
+            inner + 2 * MARGIN,
+            2 * MARGIN + head_height + body_height + 10 + len(foot) * 22,
+        ),
+        BACKGROUND,
+    )
+    pen = ImageDraw.Draw(canvas)
+    y = _write(pen, head, MARGIN) + (14 if head else 0)
+
+    mask = selection.mask()
+    for i in range(count):
+        row, column = divmod(i, columns)
+        in_row = min(columns, count - row * columns) if rows == 1 else columns
+        left = (
+            MARGIN
+            + (inner - in_row * (tile[0] + GAP) + GAP) // 2
+            + column * (tile[0] + GAP)
+        )
+        top = y + row * (tile[1] + label + GAP)
+        canvas.paste(frame_tile(selection.frames[i], mask[i], tile), (left, top))
+        pen.text(
+            (left + tile[0] // 2, top + tile[1] + 7),
+            f"{selection.times[i]:.2f} s",
+            fill=GREY,
+            font=_font(15),
+            anchor="ma",
+        )
+    _write(pen, foot, y + body_height + 10)
+    return canvas
+
+
+def caption(selection: Selection) -> str:
+    """Model, sampler and how much was kept, as one line."""
+    many = "tokens" if selection.kept != 1 else "token"
+    kept = f"{selection.kept} of {selection.tokens} {many} kept in each frame"
+    return "  ·  ".join(
+        part for part in (selection.model, selection.sampler, kept) if part
+    )
+
+
+def tile_size(width: int, height: int) -> tuple[int, int]:
+    """The drawn size of a frame: its own aspect (clamped to 1:4 .. 4:1), the area of SIDE**2."""
+    aspect = min(max(width / height, 0.25), 4.0)
+    return round(SIDE * math.sqrt(aspect)), round(SIDE / math.sqrt(aspect))
+
+
+def frame_tile(
+    frame: np.ndarray, kept: np.ndarray, size: tuple[int, int]
+) -> Image.Image:
+    """One frame uint8[H,W,3] at `size` (width, height) with its patches bool[grid,grid] marked."""
+    bright = np.asarray(
+        Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC), np.float32
+    )
+    light = bright @ np.array([0.299, 0.587, 0.114], np.float32)
+    dim = DIM * (light[..., None] + SATURATION * (bright - light[..., None]))
+
+    rows, columns = _patch_of(size[1], kept.shape[0]), _patch_of(size[0], kept.shape[1])
+    inside = kept[rows][:, columns]
+    edge = inside & ~_eroded(inside, EDGE)
+    picture = np.where(inside[..., None], bright, dim)
+    if not kept.all():  # with nothing dropped there is no border to show
+        picture = np.where(edge[..., None], np.array(ACCENT, np.float32), picture)
+    return Image.fromarray(np.clip(picture + 0.5, 0, 255).astype(np.uint8))
+
+
+def _patch_of(pixels: int, grid: int) -> np.ndarray:
+    """int[pixels]: the patch row (or column) in which each drawn pixel lies."""
+    return np.arange(pixels) * grid // pixels
+
+
+def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
+    """bool[H,W] with `steps` pixels taken off every border; outside the picture counts as false."""
+    for _ in range(steps):
+        wide = np.pad(mask, 1)
+        shifts = [
+            wide[1 + y : wide.shape[0] - 1 + y, 1 + x : wide.shape[1] - 1 + x]
+            for y in (-1, 0, 1)
+            for x in (-1, 0, 1)
+        ]
+        mask = np.logical_and.reduce(shifts)
+    return mask
+
+
+def _columns(count: int, tile_width: int) -> int:
+    """Frames in a row: as many as fit, shared out evenly over the rows."""
+    fit = min(MOST_IN_ROW, max(1, (MOST_WIDTH + GAP) // (tile_width + GAP)))
+    return math.ceil(count / math.ceil(count / fit))
+
+
+class _Line:
+    """A line of text that is known to fit."""
+
+    def __init__(
+        self, text: str, font: ImageFont.FreeTypeFont, colour: tuple[int, int, int]
+    ):
+        self.text, self.font, self.colour = text, font, colour
+        self.height = round(font.size * 1.4)
+
+
+def _paragraph(
+    text: str, font: ImageFont.FreeTypeFont, colour: tuple[int, int, int], width: int
+) -> list[_Line]:
+    """Wraps `text` into lines of at most `width` pixels; a word too long is broken anywhere."""
+    lines: list[str] = []
+    for word in text.split():
+        joined = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(joined) <= width:
+            lines[-1] = joined
+            continue
+        lines.append("")
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    if len(lines) > TEXT_LINES:
+        lines = [*lines[: TEXT_LINES - 1], lines[TEXT_LINES - 1] + " …"]
+    return [_Line(line, font, colour) for line in lines]
+
+
+def _write(pen: ImageDraw.ImageDraw, lines: list[_Line], y: int) -> int:
+    """Writes the lines from `y` down at the left margin; returns where the next would begin."""
+    for line in lines:
+        pen.text((MARGIN, y), line.text, fill=line.colour, font=line.font)
+        y += line.height
+    return y
+
+
+@cache
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib carries with it: the same picture on every machine."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(
+        str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size
+    )

@@ -1,0 +1,47 @@
+"""What a sampler kept of a clip: the value that `Model.select` returns and `overlay.draw` draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The kept patches of every frame, with the frames themselves as the file shows them.
+
+    indices: int32[T,K], the kept patches of a frame, sorted; patch i lies in row i // grid, column
+      i % grid of the square picture that the encoder sees.
+    scores: float32[T,N], the visual attention response of every patch.
+    frames: uint8[T,H,W,3], in the file's own size and aspect.
+    times: float32[T], seconds from the first frame.
+    grid: patches along one side, so N = grid * grid.
+    sampler, model: the names for a caption.
+    notes: what a user should know, in plain words, one a line.
+    """
+
+    indices: np.ndarray
+    scores: np.ndarray
+    frames: np.ndarray
+    times: np.ndarray
+    grid: int
+    sampler: str = ""
+    model: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> int:
+        """K, the kept patches of a frame."""
+        return int(self.indices.shape[1])
+
+    @property
+    def tokens(self) -> int:
+        """N, the patches of a frame."""
+        return self.grid**2
+
+    def mask(self) -> np.ndarray:
+        """Returns bool[T,grid,grid], true where a patch is kept."""
+        mask = np.zeros((len(self.frames), self.tokens), bool)
+        np.put_along_axis(mask, self.indices.astype(np.int64), True, axis=1)
+        return mask.reshape(-1, self.grid, self.grid)
