@@ -108,7 +108,12 @@ class LvlmConfig:
 
     @classmethod
     def tiny(cls) -> Self:
-        return cls(EncoderConfig.tiny(), SamplerConfig(), AdapterConfig.tiny(), DecoderConfig.tiny())
+        return cls(
+            EncoderConfig.tiny(),
+            SamplerConfig(),
+            AdapterConfig.tiny(),
+            DecoderConfig.tiny(),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dicts, ready for JSON or ml_collections."""
@@ -122,7 +127,12 @@ class LvlmConfig:
         """
         parts = {f.name: type(f.default) for f in dataclasses.fields(cls)}
         _check_keys("model", values, parts)
-        return cls(**{name: _part(part, name, values.get(name, {})) for name, part in parts.items()})
+        return cls(
+            **{
+                name: _part(part, name, values.get(name, {}))
+                for name, part in parts.items()
+            }
+        )
 
 
 def _part(kind: Any, name: str, values: dict[str, Any]) -> Any:
@@ -133,7 +143,9 @@ def _part(kind: Any, name: str, values: dict[str, Any]) -> Any:
 def _check_keys(where: str, values: dict[str, Any], known: Any) -> None:
     for key in values:
         if key not in known:
-            raise UserError(f"unknown key {where}.{key}; known: {sorted(known)}.{closest(key, known)}")
+            raise UserError(
+                f"unknown key {where}.{key}; known: {sorted(known)}.{closest(key, known)}"
+            )
 
 
 def kept_tokens(config: LvlmConfig, keep: int | None = None) -> int:
@@ -149,7 +161,9 @@ def kept_tokens(config: LvlmConfig, keep: int | None = None) -> int:
     if keep is None:
         return seen
     if not 1 <= keep <= seen:
-        raise UserError(f"cannot keep {keep} of {seen} tokens a frame; use --keep 1 to {seen}")
+        raise UserError(
+            f"cannot keep {keep} of {seen} tokens a frame; use --keep 1 to {seen}"
+        )
     return keep
 
 

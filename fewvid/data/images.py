@@ -1,0 +1,75 @@
+"""Still pictures in, uint8 RGB out; and the one place that resizes frames.
+
+Normalisation is not here: it happens on the device, inside the encoder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fewvid.data.sniff import check_file, check_pixels
+from fewvid.errors import UserError
+
+
+def load_image(path: str | Path) -> np.ndarray:
+    """Reads a picture as uint8[H,W,3] RGB, upright.
+
+    Transparent parts become white; 16-bit grey is brought to 8 bit; an EXIF rotation is applied.
+    Of an animated file the first frame is taken.
+
+    Raises:
+      UserError: the file is missing, empty, no picture, damaged, or larger than `MAX_PIXELS`.
+    """
+    path = Path(path)
+    check_file(path, wanted="a picture")
+    try:
+        # Opened from a handle of our own and not by name: Pillow warns about size at open, and
+        # we want to speak first. `open` reads the header only, so nothing is allocated yet.
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        with Image.open(path) as image:
+            Image.MAX_IMAGE_PIXELS = limit
+            check_pixels(path, *image.size)
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError:
+        raise UserError(
+            f"{path}: not a picture that can be read; wanted a PNG, JPEG, GIF, WebP, BMP or TIFF file"
+        ) from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: the picture is damaged ({error})") from None
+
+
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """Returns a Pillow picture of any mode as uint8[H,W,3]."""
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.asarray(image).astype(np.float64)
+        # Scaled by what the numbers can be, not by what they are: a dark picture stays dark.
+        top = 255.0 if grey.max(initial=0) <= 255 else 65535.0
+        grey = np.clip(grey * (255.0 / top), 0, 255).round().astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB")).copy()
+
+
+def resize(frames: np.ndarray, size: int) -> np.ndarray:
+    """Squeezes whole frames uint8[T,H,W,3] to squares uint8[T,size,size,3].
+
+    By area where it shrinks and by bicubic curves where it enlarges; frames that are already of
+    that size come back as they are.
+    """
+    height, width = frames.shape[1:3]
+    if (height, width) == (size, size):
+        return frames
+    shrinks = height * width >= size * size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    out = np.empty((len(frames), size, size, 3), np.uint8)
+    for source, target in zip(frames, out, strict=True):
+        target[...] = cv2.resize(source, (size, size), interpolation=how)
+    return out

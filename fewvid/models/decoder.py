@@ -1,0 +1,132 @@
+"""Decoder: a Llama-family language model over embeddings, with an explicit key-value cache."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fewvid.models.attention import attention
+from fewvid.models.config import DecoderConfig
+from fewvid.models.positions import rotate
+
+
+class Cache(NamedTuple):
+    """Keys and values of every layer, float[depth,B,S,H_kv,d]; slot s holds position s of a row."""
+
+    k: jax.Array
+    v: jax.Array
+
+    @property
+    def length(self) -> int:
+        """S, the slots there are."""
+        return self.k.shape[2]
+
+
+def new_cache(
+    config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.float32
+) -> Cache:
+    """An empty cache for `batch` rows of up to `length` positions."""
+    shape = (config.depth, batch, length, config.kv_heads, config.head_dim)
+    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+
+
+class Block(nn.Module):
+    """One pre-norm layer: grouped-query attention with rotary positions, then SwiGLU."""
+
+    config: DecoderConfig
+    dtype: Any
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, positions: jax.Array, mask: jax.Array, cache: Cache | None
+    ):
+        c = self.config
+        batch, length, _ = x.shape
+
+        def dense(width: int, name: str) -> nn.Dense:
+            return nn.Dense(width, use_bias=False, dtype=self.dtype, name=name)
+
+        def norm(name: str) -> nn.RMSNorm:
+            return nn.RMSNorm(epsilon=c.norm_eps, dtype=self.dtype, name=name)
+
+        def heads(y: jax.Array, count: int) -> jax.Array:
+            return y.reshape(batch, length, count, c.head_dim)
+
+        y = norm("norm1")(x)
+        q = rotate(
+            heads(dense(c.heads * c.head_dim, "attention_q")(y), c.heads),
+            positions,
+            c.rope_theta,
+        )
+        k = heads(dense(c.kv_heads * c.head_dim, "attention_k")(y), c.kv_heads)
+        k = rotate(k, positions, c.rope_theta)
+        v = heads(dense(c.kv_heads * c.head_dim, "attention_v")(y), c.kv_heads)
+        if cache is not None:
+            row = jnp.arange(batch)[:, None]
+            cache = Cache(
+                cache.k.at[row, positions].set(k.astype(cache.k.dtype), mode="drop"),
+                cache.v.at[row, positions].set(v.astype(cache.v.dtype), mode="drop"),
+            )
+            k, v = cache.k.astype(self.dtype), cache.v.astype(self.dtype)
+        y = attention(q, k, v, mask=mask).reshape(batch, length, -1)
+        x = x + dense(c.width, "attention_out")(y)
+        y = norm("norm2")(x)
+        gate = nn.silu(dense(c.mlp_width, "mlp_gate")(y))
+        x = x + dense(c.width, "mlp_out")(gate * dense(c.mlp_width, "mlp_in")(y))
+        return x, cache
+
+
+class Decoder(nn.Module):
+    """Embeddings float[B,L,D] -> hidden float[B,L,D], normalised, ready for `logits`."""
+
+    config: DecoderConfig
+    dtype: Any = jnp.float32
+    remat: bool = False
+
+    def setup(self) -> None:
+        c = self.config
+        self.embedding = self.param(
+            "embedding", nn.initializers.normal(0.02), (c.vocab_size, c.width)
+        )
+        if not c.tie_embeddings:
+            self.head = self.param(
+                "head", nn.initializers.normal(0.02), (c.width, c.vocab_size)
+            )
+        block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        scan = nn.scan(
+            block,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=(nn.broadcast, nn.broadcast, 0),
+            length=c.depth,
+        )
+        self.layers = scan(c, self.dtype)
+        self.norm = nn.RMSNorm(epsilon=c.norm_eps, dtype=self.dtype)
+
+    def embed(self, tokens: jax.Array) -> jax.Array:
+        """int32[B,L] -> float[B,L,D]."""
+        return self.embedding.astype(self.dtype)[tokens]
+
+    def __call__(
+        self,
+        embeddings: jax.Array,
+        positions: jax.Array,
+        mask: jax.Array,
+        cache: Cache | None = None,
+    ) -> tuple[jax.Array, Cache | None]:
+        """positions int32[B,L]; mask bool[B,1,L,L], or [B,1,L,S] with a cache of S slots.
+
+        A position beyond the cache is dropped, never wrapped.
+        """
+        x, cache = self.layers(embeddings, positions, mask, cache)
+        return self.norm(x), cache
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """float[...,D] -> float32[...,V]; called only where a loss or a next token needs it."""
+        head = self.embedding.T if self.config.tie_embeddings else self.head
+        return jnp.matmul(
+            hidden, head.astype(self.dtype), preferred_element_type=jnp.float32
+        ).astype(jnp.float32)

@@ -1,0 +1,95 @@
+"""Encoder: a vision transformer that gives the patch tokens of a frame and their response.
+
+The response (how much visual attention a token receives) is taken from the queries and keys of
+the last layer alone: the CLS row where there is a CLS token, else the mean over all queries.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fewvid.models.attention import attention, probabilities
+from fewvid.models.config import EncoderConfig
+
+
+class Block(nn.Module):
+    """One pre-norm layer; its carry is (x float[F,S,D], response float32[F,N])."""
+
+    config: EncoderConfig
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, carry: tuple[jax.Array, jax.Array], gives_response: jax.Array):
+        c = self.config
+        x, response = carry
+        frames, length, _ = x.shape
+
+        def dense(width: int, name: str) -> nn.Dense:
+            return nn.Dense(width, dtype=self.dtype, name=name)
+
+        def heads(y: jax.Array) -> jax.Array:
+            return y.reshape(frames, length, c.heads, c.width // c.heads)
+
+        y = nn.LayerNorm(dtype=self.dtype, name="norm1")(x)
+        q, k, v = (heads(dense(c.width, f"attention_{n}")(y)) for n in "qkv")
+        response = jax.lax.cond(
+            gives_response, lambda: received(q, k, c.cls_token), lambda: response
+        )
+        x = x + dense(c.width, "attention_out")(attention(q, k, v).reshape(x.shape))
+        y = nn.LayerNorm(dtype=self.dtype, name="norm2")(x)
+        x = x + dense(c.width, "mlp_out")(nn.gelu(dense(c.mlp_width, "mlp_in")(y)))
+        return (x, response), None
+
+
+def received(q: jax.Array, k: jax.Array, cls_token: bool) -> jax.Array:
+    """Visual attention received by each patch token, float32[F,N], mean over heads, sums to 1.
+
+    q, k float[F,S,H,d]; with a CLS token it is token 0 and its row alone is looked at.
+    """
+    if cls_token:
+        weights = probabilities(q[:, :1], k)[..., 1:]
+        weights = weights / weights.sum(-1, keepdims=True)
+    else:
+        weights = probabilities(q, k)
+    return weights.mean(axis=(1, 2))
+
+
+class Encoder(nn.Module):
+    """float or uint8 pixels [F,H,W,3] in 0..255 -> (tokens float[F,N,D], response float32[F,N])."""
+
+    config: EncoderConfig
+    dtype: Any = jnp.float32
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
+        c = self.config
+        frames = pixels.shape[0]
+        x = pixels.astype(self.dtype) / 127.5 - 1
+        x = x.reshape(frames, c.grid, c.patch_size, c.grid, c.patch_size, 3)
+        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(frames, c.tokens, -1)
+        x = nn.Dense(c.width, dtype=self.dtype, name="patch")(x)
+        if c.cls_token:
+            cls = self.param("cls", nn.initializers.normal(0.02), (c.width,))
+            cls = jnp.broadcast_to(cls.astype(self.dtype), (frames, 1, c.width))
+            x = jnp.concatenate([cls, x], axis=1)
+        shape = (x.shape[1], c.width)
+        x = x + self.param("position", nn.initializers.normal(0.02), shape).astype(
+            self.dtype
+        )
+        block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        layers = nn.scan(
+            block,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            length=c.depth,
+        )
+        response = jnp.zeros((frames, c.tokens), jnp.float32)
+        is_last = jnp.arange(c.depth) == c.depth - 1
+        (x, response), _ = layers(c, self.dtype, name="layers")((x, response), is_last)
+        x = nn.LayerNorm(dtype=self.dtype, name="norm")(x)
+        return (x[:, 1:] if c.cls_token else x), response

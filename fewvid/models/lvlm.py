@@ -1,0 +1,278 @@
+"""The whole model as pure functions of (config, params, ...): encode, see, forward, loss, generate.
+
+    pixels --encode--> Features --see--> Visual --forward--> hidden --answer_logits--> logits
+
+`params` is a plain nested dict {"encoder", "adapter", "decoder"} with layers stacked along axis 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fewvid import samplers
+from fewvid.models import decoder as decoding
+from fewvid.models.adapter import Adapter, Visual
+from fewvid.models.attention import segment_mask
+from fewvid.models.config import LvlmConfig, kept_tokens
+from fewvid.models.decoder import Cache, Decoder
+from fewvid.models.encoder import Encoder
+
+Params = dict[str, Any]
+Batch = Mapping[str, jax.Array]
+
+
+class Features(NamedTuple):
+    """What the encoder says of the frames: tokens float[B,T,N,D], response float32[B,T,N]."""
+
+    tokens: jax.Array
+    response: jax.Array
+
+
+class Lvlm(nn.Module):
+    """The parts under one roof, so that they share one parameter tree."""
+
+    config: LvlmConfig
+    dtype: Any = jnp.float32
+    remat: bool = False
+
+    def setup(self) -> None:
+        c = self.config
+        self.encoder = Encoder(c.encoder, self.dtype, self.remat)
+        self.adapter = Adapter(
+            c.adapter, c.encoder, c.sampler, c.decoder.width, self.dtype
+        )
+        self.decoder = Decoder(c.decoder, self.dtype, self.remat)
+
+    def encode(self, pixels: jax.Array) -> Features:
+        batch, frames = pixels.shape[:2]
+        tokens, response = self.encoder(
+            pixels.reshape(batch * frames, *pixels.shape[2:])
+        )
+        split = lambda x: x.reshape(batch, frames, *x.shape[1:])  # noqa: E731
+        return Features(split(tokens), split(response))
+
+    def see(self, features: Features, times: jax.Array, sample: Any) -> Visual:
+        tokens = features.tokens.astype(self.dtype)
+        return self.adapter(
+            tokens, features.response.astype(jnp.float32), times, sample
+        )
+
+    def read(
+        self,
+        visual: jax.Array | None,
+        tokens: jax.Array,
+        positions: jax.Array,
+        mask: jax.Array,
+        is_visual: jax.Array | None,
+        cache: Cache | None,
+    ) -> tuple[jax.Array, Cache | None]:
+        x = self.decoder.embed(tokens)
+        if visual is not None and is_visual is not None:
+            x = place(x, visual.reshape(len(visual), -1, visual.shape[-1]), is_visual)
+        return self.decoder(x, positions, mask, cache)
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        return self.decoder.logits(hidden)
+
+    def __call__(
+        self, pixels: jax.Array, times: jax.Array, tokens: jax.Array
+    ) -> jax.Array:
+        visual = self.see(self.encode(pixels), times, None).tokens
+        ones = jnp.ones((*tokens.shape, tokens.shape[1]), bool)[:, None]
+        hidden, _ = self.read(visual, tokens, tokens, ones, tokens > 0, None)
+        return self.logits(hidden)
+
+
+def place(x: jax.Array, visual: jax.Array, is_visual: jax.Array) -> jax.Array:
+    """Puts the v-th visual token of a row at its v-th placeholder.
+
+    x float[B,L,D], visual float[B,T*M,D] frame-major, is_visual bool[B,L].
+    """
+    order = jnp.clip(jnp.cumsum(is_visual, axis=1) - 1, 0, visual.shape[1] - 1)
+    return jnp.where(
+        is_visual[..., None], jnp.take_along_axis(visual, order[..., None], 1), x
+    )
+
+
+def init(config: LvlmConfig, rng: jax.Array) -> Params:
+    """Fresh float32 parameters; under `jax.eval_shape` their shapes alone."""
+    size = config.encoder.image_size
+    pixels = jnp.zeros((1, 1, size, size, 3), jnp.uint8)
+    times, tokens = jnp.zeros((1, 1)), jnp.zeros((1, 4), jnp.int32)
+    return Lvlm(config).init(rng, pixels, times, tokens)["params"]
+
+
+def _apply(
+    config: LvlmConfig, params: Params, method: str, dtype: Any, remat: bool = False
+):
+    return partial(Lvlm(config, dtype, remat).apply, {"params": params}, method=method)
+
+
+def encode(
+    config: LvlmConfig,
+    params: Params,
+    pixels: jax.Array,
+    *,
+    dtype: Any = jnp.float32,
+    remat: bool = False,
+) -> Features:
+    """pixels uint8[B,T,H,W,3] -> Features. Needs params["encoder"] alone."""
+    return _apply(config, params, "encode", dtype, remat)(pixels)
+
+
+def see(
+    config: LvlmConfig,
+    params: Params,
+    features: Features,
+    times: jax.Array,
+    *,
+    keep: int | None = None,
+    sampler: str | None = None,
+    rng: jax.Array | None = None,
+    dtype: Any = jnp.float32,
+) -> Visual:
+    """Samples and adapts: what the decoder reads of the frames. Needs params["adapter"] alone.
+
+    times float32[B,T] seconds; keep K (None: the config's); sampler a name of
+    `fewvid.samplers.SAMPLERS` (None: the config's). K = N runs no sampler at all.
+    """
+    kept = kept_tokens(config, keep)
+    everything = kept == _candidates(config)
+    sample = None
+    if not everything:
+        strategy = samplers.find(sampler or config.sampler.name)
+        sample = lambda tokens, response: strategy(  # noqa: E731
+            tokens, keep=kept, response=jax.lax.stop_gradient(response), rng=rng
+        )
+    return _apply(config, params, "see", dtype)(features, times, sample)
+
+
+def _candidates(config: LvlmConfig) -> int:
+    after_queries = (
+        config.sampler.site == "after" and config.adapter.queries == "learned"
+    )
+    return config.adapter.count if after_queries else config.encoder.tokens
+
+
+def forward(
+    config: LvlmConfig,
+    params: Params,
+    batch: Batch,
+    *,
+    keep: int | None = None,
+    sampler: str | None = None,
+    rng: jax.Array | None = None,
+    dtype: Any = jnp.float32,
+    remat: bool = False,
+    visual_id: int = 4,
+    cache: Cache | None = None,
+) -> tuple[jax.Array, Cache | None]:
+    """hidden float[B,L,D] of a batch of packed turns (see docs of `data.batches`), and the cache.
+
+    The batch holds pixels uint8[B,T,H,W,3], or feature_tokens float[B,T,N,D] and
+    feature_response where the encoder's work was done before, or neither (text alone).
+    """
+    visual = None
+    if "pixels" in batch or "feature_tokens" in batch:
+        features = (
+            encode(config, params, batch["pixels"], dtype=dtype, remat=remat)
+            if "pixels" in batch
+            else Features(batch["feature_tokens"], batch["feature_response"])
+        )
+        visual = see(
+            config,
+            params,
+            features,
+            batch["times"],
+            keep=keep,
+            sampler=sampler,
+            rng=rng,
+            dtype=dtype,
+        ).tokens
+    mask = segment_mask(batch["segments"])
+    if cache is not None:
+        mask = jnp.pad(mask, ((0, 0),) * 3 + ((0, cache.length - mask.shape[-1]),))
+    tokens = batch["tokens"]
+    read = _apply(config, params, "read", dtype, remat)
+    return read(visual, tokens, batch["positions"], mask, tokens == visual_id, cache)
+
+
+def logits(
+    config: LvlmConfig, params: Params, hidden: jax.Array, dtype: Any = jnp.float32
+):
+    """hidden float[...,D] -> float32[...,V]."""
+    return _apply(config, params, "logits", dtype)(hidden)
+
+
+def answer_logits(
+    config: LvlmConfig, params: Params, batch: Batch, **options: Any
+) -> jax.Array:
+    """float32[B,A,V] at the batch's answer_positions alone; options as for `forward`."""
+    hidden, _ = forward(config, params, batch, **options)
+    at = jnp.take_along_axis(hidden, batch["answer_positions"][..., None], axis=1)
+    return logits(config, params, at, options.get("dtype", jnp.float32))
+
+
+def loss(
+    config: LvlmConfig, params: Params, batch: Batch, **options: Any
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Mean cross-entropy over the answer tokens of the batch, float32, and its metrics.
+
+    Metrics: `loss`, `accuracy` (answer tokens whose best guess is right) and `tokens` (their sum
+    of weights).
+    """
+    scores = answer_logits(config, params, batch, **options)
+    target, weight = batch["answer_tokens"], batch["answer_weights"].astype(jnp.float32)
+    total = jnp.maximum(weight.sum(), 1e-6)
+    chosen = jnp.take_along_axis(scores, target[..., None], axis=-1)[..., 0]
+    value = ((jax.nn.logsumexp(scores, axis=-1) - chosen) * weight).sum() / total
+    right = ((scores.argmax(-1) == target) * weight).sum() / total
+    return value, {"loss": value, "accuracy": right, "tokens": weight.sum()}
+
+
+def new_cache(
+    config: LvlmConfig, batch: int, length: int, dtype: Any = jnp.float32
+) -> Cache:
+    """An empty key-value cache for `batch` rows of up to `length` positions."""
+    return decoding.new_cache(config.decoder, batch, length, dtype)
+
+
+def prefill(
+    config: LvlmConfig,
+    params: Params,
+    batch: Batch,
+    cache: Cache,
+    last: jax.Array,
+    **options: Any,
+) -> tuple[jax.Array, Cache]:
+    """Reads a prompt of one turn: float32[B,V] after index `last` int32[B] of each row, and cache.
+
+    Rows are right-padded; a row's padding lands in slots that its answer will overwrite.
+    """
+    hidden, filled = forward(config, params, batch, cache=cache, **options)
+    assert filled is not None
+    end = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+    return logits(config, params, end, options.get("dtype", jnp.float32)), filled
+
+
+def decode_step(
+    config: LvlmConfig,
+    params: Params,
+    token: jax.Array,
+    position: jax.Array,
+    cache: Cache,
+    dtype: Any = jnp.float32,
+) -> tuple[jax.Array, Cache]:
+    """One token int32[B] at position int32[B] of each row -> (float32[B,V], cache)."""
+    mask = jnp.arange(cache.length)[None, :] <= position[:, None]
+    read = _apply(config, params, "read", dtype)
+    hidden, cache = read(
+        None, token[:, None], position[:, None], mask[:, None, None], None, cache
+    )
+    return logits(config, params, hidden[:, 0], dtype), cache

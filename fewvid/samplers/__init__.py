@@ -1,0 +1,31 @@
+"""The strategies of the weighted token sampler: which K of a frame's N tokens go on.
+
+All have one signature (see `types.Sampler`); a new one is a file and a row in SAMPLERS.
+"""
+
+from __future__ import annotations
+
+from fewvid.errors import UserError, closest
+from fewvid.samplers.attention import attention
+from fewvid.samplers.random import random
+from fewvid.samplers.stride import stride
+from fewvid.samplers.types import Sampler, Selection, gather
+
+SAMPLERS: dict[str, Sampler] = {
+    "attention": attention,
+    "random": random,
+    "stride": stride,
+}
+
+
+def find(name: str) -> Sampler:
+    """The strategy of that name. Raises UserError that lists them and names the closest."""
+    if name not in SAMPLERS:
+        known = ", ".join(SAMPLERS)
+        raise UserError(
+            f"no sampler {name!r}; --sampler takes {known}.{closest(name, SAMPLERS)}"
+        )
+    return SAMPLERS[name]
+
+
+__all__ = ["SAMPLERS", "Sampler", "Selection", "find", "gather"]

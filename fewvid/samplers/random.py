@@ -1,0 +1,28 @@
+"""`random`: K tokens of each frame by chance, the baseline that is hard to beat."""
+
+from __future__ import annotations
+
+import jax
+
+from fewvid.errors import UserError
+from fewvid.samplers.types import Selection, top
+
+
+def random(
+    tokens: jax.Array,
+    *,
+    keep: int,
+    response: jax.Array | None = None,
+    keys: jax.Array | None = None,
+    text: jax.Array | None = None,
+    rng: jax.Array | None = None,
+) -> Selection:
+    """K of N without replacement, every subset equally likely, frames apart.
+
+    tokens float[B,T,N,D]. The same rng gives the same choice however the batch is sharded.
+    Raises UserError without an rng.
+    """
+    del keys, text
+    if rng is None:
+        raise UserError("the sampler 'random' needs a random key; give --seed")
+    return top(jax.random.uniform(rng, tokens.shape[:3]), keep, response)

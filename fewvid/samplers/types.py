@@ -1,0 +1,65 @@
+"""What a sampling strategy takes and gives, and how its choice is carried out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+
+class Selection(NamedTuple):
+    """The kept tokens of each frame.
+
+    indices int32[B,T,K], sorted and unique within a frame; weights float32[B,T,K], the response
+    of the kept tokens with mean 1 over them; scores float32[B,T,N], what the strategy ranked by;
+    merge float32[B,T,K,N] or None: how the dropped tokens are mixed into the kept ones.
+    """
+
+    indices: jax.Array
+    weights: jax.Array
+    scores: jax.Array
+    merge: jax.Array | None = None
+
+
+class Sampler(Protocol):
+    """A strategy: pure, static in K, the same in training and inference."""
+
+    def __call__(
+        self,
+        tokens: jax.Array,
+        *,
+        keep: int,
+        response: jax.Array | None = None,
+        keys: jax.Array | None = None,
+        text: jax.Array | None = None,
+        rng: jax.Array | None = None,
+    ) -> Selection:
+        """tokens float[B,T,N,D]; response float32[B,T,N]; keys float[B,T,N,d]; text float[B,M,D]."""
+        ...
+
+
+def top(scores: jax.Array, keep: int, response: jax.Array | None = None) -> Selection:
+    """Keeps the `keep` highest scores of each frame, float32[B,T,N]; ties go to the lower index."""
+    scores = scores.astype(jnp.float32)
+    indices = jnp.sort(jax.lax.top_k(scores, keep)[1], axis=-1)
+    return Selection(indices, weigh(indices, response), scores)
+
+
+def weigh(indices: jax.Array, response: jax.Array | None) -> jax.Array:
+    """The response of the kept tokens, scaled to mean 1; ones where there is no response."""
+    if response is None:
+        return jnp.ones(indices.shape, jnp.float32)
+    kept = jnp.take_along_axis(response.astype(jnp.float32), indices, axis=-1)
+    return kept / jnp.maximum(kept.mean(-1, keepdims=True), 1e-30)
+
+
+def gather(tokens: jax.Array, selection: Selection | None) -> jax.Array:
+    """float[B,T,N,D] -> float[B,T,K,D]; untouched, bit for bit, where nothing was selected."""
+    if selection is None:
+        return tokens
+    if selection.merge is not None:
+        return jnp.einsum(
+            "btkn,btnd->btkd", selection.merge.astype(tokens.dtype), tokens
+        )
+    return jnp.take_along_axis(tokens, selection.indices[..., None], axis=2)
