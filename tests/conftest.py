@@ -1,0 +1,30 @@
+"""What every test stands on: eight CPU devices, no network, and the sample files where they are."""
+
+import os
+from pathlib import Path
+
+# before anything imports jax
+os.environ["JAX_PLATFORMS"] = "cpu"
+DEVICES = "--xla_force_host_platform_device_count"
+if DEVICES not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=8".strip()
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest  # noqa: E402
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real videos and pictures beside the checkout; skips where there is none."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no sample files at {folder.parent.name}/{folder.name} beside the checkout")
+    return folder
