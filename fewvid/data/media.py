@@ -1,0 +1,117 @@
+"""The frames of a sample, as the model reads them, kept in memory where they fit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from fewvid.data.sample import Sample
+from fewvid.errors import UserError
+
+
+class Frames(NamedTuple):
+    """pixels uint8[T,S,S,3], times float32[T] seconds; T is 1 for an image, 0 for text."""
+
+    pixels: np.ndarray
+    times: np.ndarray
+
+
+ReadFrames = Callable[[Sample], Frames]
+
+
+def read_frames(sample: Sample, frames: int, image_size: int) -> Frames:
+    """Decodes a sample's media: at most `frames` of it, squeezed to a square of `image_size`.
+
+    Raises UserError where nothing decodes.
+    """
+    if sample.media is None:
+        empty = np.zeros((0, image_size, image_size, 3), np.uint8)
+        return Frames(empty, np.zeros(0, np.float32))
+    from fewvid.data.images import load_image, resize
+
+    if sample.media_type == "image":
+        pixels, times = load_image(sample.media)[None], np.zeros(1, np.float32)
+    else:
+        from fewvid.data.decode import decode_video
+
+        clip = decode_video(sample.media, frames)
+        pixels, times = clip.frames, clip.times
+    if pixels.shape[1:3] != (image_size, image_size):
+        pixels = resize(pixels, image_size)
+    return Frames(pixels[:frames], times[:frames].astype(np.float32))
+
+
+def frame_reader(frames: int, image_size: int, cache_bytes: int = 0) -> ReadFrames:
+    """`read_frames` with its sizes fixed; with `cache_bytes`, decoded frames stay in memory.
+
+    A full cache takes nothing more in (an epoch reads each file once, so that evicting would
+    throw away just what comes next). Safe to call from many threads.
+    """
+    kept: dict[str, Frames] = {}
+    room = cache_bytes
+    lock = threading.Lock()
+
+    def read(sample: Sample) -> Frames:
+        nonlocal room
+        key = str(sample.media)
+        if key in kept:
+            return kept[key]
+        found = read_frames(sample, frames, image_size)
+        size = found.pixels.nbytes
+        with lock:
+            if sample.media is not None and size <= room and key not in kept:
+                kept[key] = found
+                room -= size
+        return found
+
+    return read
+
+
+class BadSamples:
+    """Which media did not decode, and why; stops the run where there are too many.
+
+    Counts each file once, however often it comes up. Safe to use from many threads.
+    """
+
+    def __init__(self, max_fraction: float = 0.05, minimum: int = 20) -> None:
+        """max_fraction: of the files seen; not judged before `minimum` files were seen."""
+        self.max_fraction = max_fraction
+        self.minimum = minimum
+        self.reasons: dict[str, str] = {}
+        self.dropped_questions = 0
+        self._seen: set[str] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def seen(self) -> int:
+        """How many different files were tried."""
+        return len(self._seen)
+
+    def good(self, name: str) -> None:
+        """Notes a file that decoded."""
+        self._seen.add(name)
+
+    def bad(self, name: str, reason: str) -> None:
+        """Notes a file that did not. Raises UserError past the fraction."""
+        with self._lock:
+            self._seen.add(name)
+            self.reasons[name] = reason
+            count, seen = len(self.reasons), len(self._seen)
+        if seen >= self.minimum and count > self.max_fraction * seen:
+            raise UserError(
+                f"{count} of {seen} media files could not be read, over max_bad_fraction="
+                f"{self.max_fraction}; the last: {name}: {reason}"
+            )
+
+    def dropped(self, count: int) -> None:
+        """Notes questions that a row had no room for (they may be drawn again)."""
+        with self._lock:
+            self.dropped_questions += count
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {reason}" for name, reason in sorted(self.reasons.items())]
+        head = f"{len(lines)} of {self.seen} media files could not be read"
+        return "\n".join([head, *lines]) if lines else head
