@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fewvid.data.clip import Clip
 from fewvid.data.images import resize
 from fewvid.errors import UserError
 
@@ -83,6 +84,28 @@ class Stack:
             )
         self._pictures.append(np.ascontiguousarray(picture))
 
-    def array(self) -> np.ndarray:
-        """Returns uint8[T,H,W,3]."""
-        return np.stack(self._pictures)
+    def clip(
+        self,
+        times: np.ndarray,
+        asked: int | None,
+        available: int,
+        duration: float,
+        backend: str,
+        notes: tuple[str, ...],
+    ) -> Clip:
+        """Returns the pictures as a `Clip`; adds the notes that hold for every backend."""
+        count = len(self._pictures)
+        if asked is not None and count < asked:
+            exist = "1 frame exists" if count == 1 else f"{count} frames exist"
+            notes += (f"{asked} frames were asked for, {exist}: used {count}",)
+        if self.resized:
+            notes += ("the frame size changes within the video; all are brought to the first",)
+        return Clip(
+            np.stack(self._pictures),
+            np.asarray(times, np.float32),
+            asked,
+            available,
+            float(duration),
+            backend,
+            notes,
+        )

@@ -1,0 +1,153 @@
+"""An opened video file of PyAV: its packets, its frames past any damage, its header's claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import av.logging
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+
+from fewvid.data.clip import Deadline, Unreadable
+from fewvid.data.sniff import MAX_PIXELS, check_pixels
+from fewvid.errors import UserError
+
+# libav would print to stderr, and PyAV's callback into Python can deadlock with libav's threads.
+av.logging.set_level(None)
+
+# Below this many pixels in a whole file, starting threads costs more than they bring.
+_SMALL_PIXELS = 2**22
+
+
+@dataclass
+class VideoFile:
+    """One video stream of an opened file. Not shared between threads."""
+
+    path: Path
+    container: Any
+    stream: Any
+    deadline: Deadline
+    errors: int = 0
+    last_error: str = ""
+
+    def packets(self) -> Iterator[Any]:
+        """Yields the packets that can be read, then None (which tells a decoder to flush)."""
+        try:
+            for packet in self.container.demux(self.stream):
+                self.deadline.check()
+                if packet.size:
+                    yield packet
+        except av.FFmpegError as error:
+            self.note(error)
+        yield None
+
+    def frames(self) -> Iterator[Any]:
+        """Yields decoded frames in the order of showing; skips damaged packets and counts them.
+
+        After a damaged packet nothing is yielded until a key frame: what libav still gives is
+        drawn over frames that are missing.
+        """
+        lost = False
+        for packet in self.packets():
+            try:
+                decoded = self.stream.codec_context.decode(packet)
+            except av.error.EOFError:
+                return
+            except av.FFmpegError as error:
+                self.note(error)
+                lost = True
+                continue
+            for frame in decoded:
+                self.deadline.check()
+                lost = lost and not frame.key_frame
+                if lost:
+                    continue
+                check_pixels(self.path, frame.width, frame.height)
+                yield frame
+
+    def note(self, error: av.FFmpegError) -> None:
+        """Counts one damage."""
+        self.deadline.check()
+        self.errors += 1
+        self.last_error = error.strerror or str(error)
+
+    def seconds(self, stamp: int | None) -> float | None:
+        """Returns a time stamp or a length of this stream in seconds."""
+        return None if stamp is None else float(stamp * self.stream.time_base)
+
+    @property
+    def gap(self) -> float:
+        """Seconds from a frame to the next by the header; used only where stamps are missing."""
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return float(1 / rate) if rate else 1 / 25
+
+    @property
+    def announced_seconds(self) -> float:
+        """The length by the header, 0 where it tells none."""
+        return (self.container.duration or 0) / av.time_base
+
+    def is_short(self, frames: int, seconds: float) -> bool:
+        """Says whether a header announced more than was found."""
+        # A tenth is left to sound that outlasts the pictures and to headers that round.
+        return frames < self.stream.frames or seconds < 0.9 * self.announced_seconds - 0.2
+
+    @property
+    def announced_pixels(self) -> int:
+        """Pixels of all frames by the header, 0 where it does not tell."""
+        frames = self.stream.frames or self.announced_seconds / self.gap
+        return max(int(frames * self.stream.width * self.stream.height), 0)
+
+
+@contextmanager
+def open_video(path: Path, deadline: Deadline) -> Iterator[VideoFile]:
+    """Opens the first video stream of a file that is no cover picture.
+
+    Raises:
+      Unreadable: libav knows no such format.
+      UserError: no video stream, or a picture larger than `MAX_PIXELS`.
+    """
+    # "file:" and the whitelist: neither a name with a colon nor a playlist reaches the network.
+    options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    try:
+        container = av.open(f"file:{path}", options=options, timeout=deadline.left())
+    except (av.FFmpegError, ValueError) as error:
+        deadline.check()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Unreadable(f"not a video that can be read ({reason})") from None
+    with container:
+        pictures = [s for s in container.streams.video if not _is_cover(s)]
+        if not pictures:
+            audio = any(stream.type == "audio" for stream in container.streams)
+            holds = "only audio" if audio else "no pictures"
+            raise UserError(f"{path}: holds {holds}; wanted a file with a video stream")
+        stream = pictures[0]
+        # A size of 0 is not known before the first frame in some formats.
+        check_pixels(path, stream.width or 1, stream.height or 1)
+        video = VideoFile(path, container, stream, deadline)
+        if 0 < video.announced_pixels <= _SMALL_PIXELS:
+            stream.codec_context.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+        else:
+            stream.codec_context.thread_type = "AUTO"
+        yield video
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+class Converter:
+    """Turns frames of one file into RGB; keeps libav's scaler, which is dear to set up."""
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        """Returns uint8[H,W,3] of a decoded frame, not yet turned upright."""
+        return self._scaler.reformat(frame, format="rgb24", threads=1).to_ndarray()
