@@ -60,10 +60,13 @@ elif ! supported "$venv/bin/python"; then
 fi
 "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
 
-requirements=requirements.txt
-[ "$kind" != dev ] || requirements=requirements-dev.txt
+requirements="requirements.txt"
+[ "$kind" != dev ] || requirements="requirements-dev.txt"
 echo "fewvid: installing $requirements into .venv, about 1.3 GB; 1 to 3 minutes the first time"
-if ! (cd "$root" && "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -r "$requirements" -e .) >"$log" 2>&1; then
+# compat: the checkout goes on the path by a plain .pth file. The default, an import hook, loses to
+# a folder named fewvid in the current directory, which is what a fresh clone is seen from outside.
+if ! (cd "$root" && "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
+    -r "$requirements" -e . --config-settings editable_mode=compat) >"$log" 2>&1; then
     grep -E '^ *(ERROR|error)' "$log" | tail -n 5 >&2 || tail -n 5 "$log" >&2
     fail "the installation failed; all of its output is in $log"
 fi

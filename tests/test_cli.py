@@ -135,7 +135,7 @@ def test_interrupt_is_quiet(fake, capsys):
 
 
 def test_a_reader_that_goes_away_is_quiet():
-    code = "import sys; from fewvid.__main__ import main; sys.exit(main(['--help']))"
+    code = "import sys; from fewvid.__main__ import main; sys.exit(main(['--version']))"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
