@@ -62,6 +62,12 @@ def segment_of(sample: Sample, chat: Chat) -> Segment:
     return [(chat.question_ids(t.question), chat.answer_ids(t.answer)) for t in sample.turns]
 
 
+def segment_sizes(segment: Segment) -> tuple[int, int]:
+    """(all ids, answer ids) that a segment takes in a row."""
+    answer_size = sum(len(answer) for _, answer in segment)
+    return sum(len(question) for question, _ in segment) + answer_size, answer_size
+
+
 def pack_row(prefix_ids: Ids, turns: Sequence[Segment], length: int, answers: int) -> Packed:
     """Puts several independent conversations behind one shared prefix, as if each were alone.
 
@@ -99,15 +105,17 @@ def pack_row(prefix_ids: Ids, turns: Sequence[Segment], length: int, answers: in
     target: list[int] = []
     kept: list[int] = []
     for number, segment in enumerate(turns):
-        size = sum(len(q) + len(a) for q, a in segment)
-        answer_size = sum(len(a) for _, a in segment)
+        size, answer_size = segment_sizes(segment)
         if start + size > length:
             raise UserError(
-                f"a conversation of {size} ids does not fit behind {start} ids of prefix in a "
-                f"length of {length}; raise length to {start + size} or lower frames or keep"
+                f"a conversation of {size} ids does not fit behind {start} ids of prefix in a row "
+                f"of {length}; set length to {start + size} or more, or lower frames or keep"
             )
         if answer_size > answers:
-            raise UserError(f"an answer of {answer_size} ids is over answers={answers}; raise it")
+            raise UserError(
+                f"{answer_size} answer ids do not fit in {answers}; set answers to {answer_size} "
+                "or more"
+            )
         if len(tokens) + size > length or len(at) + answer_size > answers:
             continue
         kept.append(number)

@@ -130,6 +130,8 @@ def _encode(
         parts.append((tokens[: len(part), 0], response[: len(part), 0]))
     tokens = np.concatenate([t for t, _ in parts]).astype(np.float16)
     response = np.concatenate([r for _, r in parts]).astype(np.float32)
+    if not np.isfinite(tokens).all():
+        raise UserError("features are too large for float16; set cache_features=False")
     cuts = np.cumsum([len(frames.times) for _, frames in waiting])[:-1]
     by_file = zip(waiting, np.split(tokens, cuts), np.split(response, cuts), strict=True)
     return {name: CachedFrames(t.copy(), r.copy(), f.times) for (name, f), t, r in by_file}

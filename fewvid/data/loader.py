@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fewvid.data.batches import Batch, BatchShape, empty_like, pack_row, segment_of, stack
+from fewvid.data.batches import (
+    Batch,
+    BatchShape,
+    empty_like,
+    pack_row,
+    segment_of,
+    segment_sizes,
+    stack,
+)
 from fewvid.data.manifest import group_by_media
 from fewvid.data.media import BadSamples, Frames, ReadFrames, frame_reader
 from fewvid.data.mixtures import Source, mix, read_source
@@ -89,9 +97,9 @@ def eval_batches(
     import grain
 
     groups = group_by_media(samples)
-    chat.prepare(*_texts(groups))
     read = frame_reader(shape.frames, shape.image_size)
     rows = _Rows([groups], shape, chat, read, features, report or BadSamples())
+    rows.prepare()
     built = grain.MapDataset.source(range(len(groups))).map(rows.all_of)
     rows_wanted: list[tuple[Batch, Group]] = []
     for found in built.to_iter_dataset(_read_options(threads, shape, 1)):
@@ -126,11 +134,8 @@ def _iterate(
     index, count = host
     if shape.batch_size % count:
         raise UserError(f"batch_size {shape.batch_size} does not divide over {count} hosts")
-    every = [group for source in groups for group in source]
-    chat.prepare(*_texts(every))
     rows = _Rows(groups, shape, chat, read, features, report)
-    for number, group in enumerate(every):
-        rows.check_fit(group, number)
+    rows.prepare()
     order = mix([len(source) for source in groups], weights, seed)
     return iter(
         order.seed(seed)
@@ -138,11 +143,6 @@ def _iterate(
         .to_iter_dataset(_read_options(threads, shape, count))
         .batch(shape.batch_size // count, drop_remainder=True, batch_fn=stack)
     )
-
-
-def _texts(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
-    turns = [turn for group in groups for sample in group for turn in sample.turns]
-    return [turn.question for turn in turns], [turn.answer for turn in turns]
 
 
 def _read_options(threads: int, shape: BatchShape, hosts: int) -> grain.ReadOptions:
@@ -165,6 +165,30 @@ class _Rows:
     features: FeatureStore | None
     report: BadSamples
 
+    def prepare(self) -> None:
+        """Works out all ids before any decoding.
+
+        Raises UserError where a sample does not fit in a row even alone, stating what would.
+        """
+        samples = [s for source in self.groups for group in source for s in group]
+        turns = [turn for sample in samples for turn in sample.turns]
+        self.chat.prepare((turn.question for turn in turns), (turn.answer for turn in turns))
+        frames = {"text": 0, "image": 1, "video": self.shape.frames}
+        needs = []
+        for sample in samples:
+            size, answer_size = segment_sizes(segment_of(sample, self.chat))
+            needs.append((len(self._prefix(sample, frames[sample.media_type])) + size, answer_size))
+        for flag, room, need in (
+            ("length", self.shape.length, [size for size, _ in needs]),
+            ("answers", self.shape.answers, [size for _, size in needs]),
+        ):
+            over = [sample.id for sample, size in zip(samples, need, strict=True) if size > room]
+            if over:
+                raise UserError(
+                    f"{len(over)} of {len(samples)} samples do not fit in {flag}={room} (the first "
+                    f"is {over[0]!r}); set {flag} to {max(need)} or take them out"
+                )
+
     def draw(self, at: tuple[int, int], rng: np.random.Generator) -> Batch:
         """A training row of one group, or of the next of its source that decodes."""
         source, first = at
@@ -179,7 +203,7 @@ class _Rows:
                 row, kept = self._row([group[i] for i in drawn], visual, jitter)
                 self.report.dropped(len(drawn) - len(kept))
                 number = sum(len(groups) for groups in self.groups[:source]) + place
-                return row | {"sample": np.int32(number)}
+                return row | {"sample": np.array(number, np.int32)}
         raise UserError(f"no media file of source {source} could be read.\n{self.report}")
 
     def all_of(self, index: int) -> list[tuple[Batch, Group]]:
@@ -190,24 +214,19 @@ class _Rows:
         while left and visual is not None:
             asked = left[: self.shape.questions]
             row, kept = self._row(asked, visual, 0.0)
-            rows.append((row | {"sample": np.int32(index)}, tuple(asked[i] for i in kept)))
+            row["sample"] = np.array(index, np.int32)
+            rows.append((row, tuple(asked[i] for i in kept)))
             left = [s for i, s in enumerate(asked) if i not in kept] + left[len(asked) :]
         return rows
 
-    def check_fit(self, group: Group, number: int) -> None:
-        """Raises UserError for a sample that could not fit a row alone, before any decoding."""
-        most = {"text": 0, "image": 1, "video": self.shape.frames}[group[0].media_type]
-        for sample in group:
-            try:
-                self._pack([sample], most)
-            except UserError as error:
-                raise UserError(f"sample {sample.id!r} (group {number}): {error}") from None
+    def _prefix(self, sample: Sample, frames: int) -> tuple[int, ...]:
+        visual = frames * self.shape.visual_tokens_per_frame
+        return self.chat.prefix_ids(visual, sample.system)
 
     def _pack(self, samples: Sequence[Sample], frames: int) -> tuple[Batch, tuple[int, ...]]:
-        shape = self.shape
-        prefix = self.chat.prefix_ids(frames * shape.visual_tokens_per_frame, samples[0].system)
         segments = [segment_of(sample, self.chat) for sample in samples]
-        row, kept = pack_row(prefix, segments, shape.length, shape.answers)
+        prefix = self._prefix(samples[0], frames)
+        row, kept = pack_row(prefix, segments, self.shape.length, self.shape.answers)
         if self.chat.pad:
             row["tokens"][row["segments"] == 0] = self.chat.pad
         return row, kept

@@ -11,6 +11,9 @@ import numpy as np
 from fewvid.data.sample import Sample
 from fewvid.errors import UserError
 
+# Far above what a sound file takes: which files are bad must not hang on how busy a machine is.
+TIMEOUT_S = 60.0
+
 
 class Frames(NamedTuple):
     """pixels uint8[T,S,S,3], times float32[T] seconds; T is 1 for an image, 0 for text."""
@@ -37,7 +40,7 @@ def read_frames(sample: Sample, frames: int, image_size: int) -> Frames:
     else:
         from fewvid.data.decode import decode_video
 
-        clip = decode_video(sample.media, frames)
+        clip = decode_video(sample.media, frames, timeout_s=TIMEOUT_S)
         pixels, times = clip.frames, clip.times
     if pixels.shape[1:3] != (image_size, image_size):
         pixels = resize(pixels, image_size)

@@ -1,9 +1,6 @@
 """A small folder of real media and manifests, and the tokenizer of its words."""
 
-from __future__ import annotations
-
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,44 +10,79 @@ from fewvid.data.batches import BatchShape
 from fewvid.data.tokenizer import Chat, train_tokenizer
 
 QUESTIONS = {"What colour is it?": "red", "Which way does it move?": "left", "How many?": "two"}
-SHAPE = BatchShape(4, 3, 8, 2, 40, 8, questions=2)
 
 
 @pytest.fixture(scope="session")
-def chat() -> Chat:
+def chat():
     return Chat(train_tokenizer([*QUESTIONS, *QUESTIONS.values()], 256))
 
 
-def record(number: int, question: str, answer: str, **extra) -> dict:
-    """One LLaVA record."""
-    messages = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
-    return {"id": f"{number:03}", "conversations": messages, **extra}
+@pytest.fixture
+def shape():
+    return BatchShape(
+        batch_size=4,
+        frames=3,
+        image_size=8,
+        visual_tokens_per_frame=2,
+        length=40,
+        answers=8,
+        questions=2,
+    )
 
 
-def write_images(folder: Path, count: int) -> Path:
-    """`count` images of one grey each (10 x number), with every question; returns the manifest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    records = []
-    for i in range(count):
-        name = f"{i:03}.png"
-        Image.fromarray(np.full((8, 8, 3), 10 * i, np.uint8)).save(folder / name)
-        records += [
-            record(i, f"<image>\n{q}", a, image=name, kind="static", dimension=a)
-            for q, a in QUESTIONS.items()
-        ]
-    (folder / "images.json").write_text(json.dumps(records))
-    return folder / "images.json"
+@pytest.fixture(scope="session")
+def record():
+    """Makes one LLaVA record."""
+
+    def make(number, question, answer, **extra):
+        messages = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
+        return {"id": f"{number:03}", "conversations": messages, **extra}
+
+    return make
 
 
-def write_video(path: Path, greys: list[int], rate: int = 4) -> None:
-    """A 16x16 mp4 with one grey a frame."""
+@pytest.fixture(scope="session")
+def write_images(record):
+    """Writes `count` 8x8 images, number i of grey 10 x i, each with all questions."""
+
+    def write(folder, count):
+        folder.mkdir()
+        records = []
+        for i in range(count):
+            name = f"{i:03}.png"
+            Image.fromarray(np.full((8, 8, 3), 10 * i, np.uint8)).save(folder / name)
+            records += [
+                record(i, f"<image>\n{question}", answer, image=name)
+                for question, answer in QUESTIONS.items()
+            ]
+        (folder / "images.json").write_text(json.dumps(records))
+        return folder / "images.json"
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_videos(record):
+    """Writes `count` 16x16 mp4 files of `length` frames at 4 a second, each with one question."""
     import av
 
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
-        stream.width = stream.height = 16
-        stream.pix_fmt = "yuv420p"
-        for grey in greys:
-            frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), grey, np.uint8), "rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    def write_one(path, length):
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=4)
+            stream.width = stream.height = 16
+            stream.pix_fmt = "yuv420p"
+            for i in range(length):
+                pixels = np.full((16, 16, 3), 40 * i, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+            container.mux(stream.encode())
+
+    def write(folder, count, length=6):
+        folder.mkdir()
+        records = []
+        for i in range(count):
+            write_one(folder / f"{i:03}.mp4", length)
+            records.append(record(i, "<video>\nHow many?", "two", video=f"{i:03}.mp4"))
+        (folder / "videos.json").write_text(json.dumps(records))
+        return folder / "videos.json"
+
+    return write
