@@ -1,0 +1,101 @@
+"""The loop of one stage: take a batch, step, report, and now and then save.
+
+Resume order: state and iterator come back from one checkpoint, before anything takes a batch;
+a save happens after a step and before the next batch, so the two never disagree.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from fewvid.parallel.mesh import batch_sharding
+from fewvid.training.checkpoints import StageCheckpoints
+from fewvid.training.step import Program, TrainState
+
+# Steps whose metrics are still on the device: the host reads behind, so that it never waits for
+# the step just started, and yet cannot run ahead of the device without bound.
+LAG = 2
+
+
+class Stopped(Exception):
+    """SIGTERM (or a preemption) came; a checkpoint of this very step is on disk."""
+
+
+class StopSignal:
+    """Notes a SIGTERM instead of dying of it, while in a `with` block of the main thread."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> StopSignal:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def train(
+    program: Program,
+    state: TrainState,
+    frozen: Any,
+    iterator: Any,
+    *,
+    steps: int,
+    mesh: Mesh,
+    checkpoints: StageCheckpoints,
+    checkpoint_every: int,
+    config: dict[str, Any],
+    on_metrics: Callable[[int, dict[str, float]], None],
+) -> TrainState:
+    """Steps from wherever `state` is to `steps`; returns the last state.
+
+    on_metrics(step, metrics) is called once a step, in order, and for every step before it is
+    saved. Raises Stopped on SIGTERM, after a checkpoint.
+    """
+    step = int(state.step)
+    waiting: deque[tuple[int, dict[str, jax.Array]]] = deque()
+
+    def report(keep: int) -> None:
+        while len(waiting) > keep:
+            done, metrics = waiting.popleft()
+            on_metrics(done, {k: float(v) for k, v in jax.device_get(metrics).items()})
+
+    with StopSignal() as stop:
+        while step < steps:
+            batch = to_devices(next(iterator), mesh)
+            state, metrics = program.step(state, frozen, batch)
+            step += 1
+            waiting.append((step, metrics))
+            report(LAG)
+            stopping = stop.asked or checkpoints.preempted(step)
+            if stopping or (step % checkpoint_every == 0 and step < steps):
+                report(0)
+                checkpoints.save(step, state, iterator, config)
+            if stopping:
+                checkpoints.wait()
+                raise Stopped(f"stopped at step {step} of {steps}")
+        report(0)
+    return state
+
+
+def to_devices(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, jax.Array]:
+    """This host's rows to its devices, as one global array a key."""
+    rows = batch_sharding(mesh)
+    return {
+        key: jax.make_array_from_process_local_data(rows, value) for key, value in batch.items()
+    }

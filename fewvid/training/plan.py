@@ -1,0 +1,106 @@
+"""Works out a stage before anything trains: what it trains, on what, in which shapes.
+
+Every mistake that a config can hold shows here, for all stages at once, and not after hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jax.sharding import Mesh
+
+from fewvid.data.batches import BatchShape
+from fewvid.errors import UserError
+from fewvid.models.config import LvlmConfig, kept_tokens, visual_tokens_per_frame
+from fewvid.parallel.mesh import batch_rows
+from fewvid.samplers import find
+from fewvid.training import trainable as subtree
+from fewvid.training.stage import StageConfig
+from fewvid.training.trainable import Trainable
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage and what follows from it. index: from 0."""
+
+    index: int
+    stage: StageConfig
+    trainable: Trainable
+    shape: BatchShape
+    kept: int
+
+    @property
+    def folder(self) -> str:
+        """Its name in `stages/` and `checkpoints/`."""
+        return f"{self.index}-{self.stage.name}"
+
+
+def make_plan(
+    stages: Sequence[StageConfig], config: LvlmConfig, params: Mapping[str, Any], mesh: Mesh
+) -> list[StagePlan]:
+    """Plans all stages for a model (`params` may be shapes). Raises UserError with the stage."""
+    plans = []
+    for index, stage in enumerate(stages):
+        try:
+            plans.append(_plan(index, stage, config, params, mesh))
+        except UserError as error:
+            raise UserError(f"config.stages[{index}] ({stage.name}): {error}") from None
+    return plans
+
+
+def _plan(
+    index: int, stage: StageConfig, config: LvlmConfig, params: Mapping[str, Any], mesh: Mesh
+) -> StagePlan:
+    chosen = subtree.select(params, stage.trainable)
+    if stage.cache_features and any(path.startswith("encoder/") for path in chosen):
+        raise UserError(
+            "cache_features=True needs a frozen encoder, but trainable covers encoder/ paths; "
+            "take them out or set cache_features=False"
+        )
+    if stage.batch_size % batch_rows(mesh):
+        raise UserError(
+            f"batch_size {stage.batch_size} does not divide over data={mesh.shape['data']} x "
+            f"fsdp={mesh.shape['fsdp']}; make it a multiple of {batch_rows(mesh)}"
+        )
+    if stage.sampler is not None:
+        find(stage.sampler)  # raises for a name that is none
+    shape = BatchShape(
+        batch_size=stage.batch_size,
+        frames=stage.frames,
+        image_size=config.encoder.image_size,
+        visual_tokens_per_frame=visual_tokens_per_frame(config, stage.keep),
+        length=stage.length,
+        answers=stage.answers,
+        questions=stage.questions,
+        image_time_jitter=stage.image_time_jitter,
+    )
+    return StagePlan(index, stage, chosen, shape, kept_tokens(config, stage.keep))
+
+
+def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
+    """A stage in plain words, over three lines."""
+    stage = plan.stage
+    counts = subtree.count(params, plan.trainable)
+    trains = [
+        f"the {'whole ' if some == whole else ''}{part} ({some:,} of {whole:,} parameters)"
+        if some < whole
+        else f"the whole {part} ({whole:,} parameters)"
+        for part, (some, whole) in counts.items()
+        if some
+    ]
+    sources = [
+        f"{source.manifest}"
+        + (f" x{source.weight:g}" if len(stage.sources) > 1 else "")
+        + (f", {source.fraction:.0%} of it" if source.fraction < 1 else "")
+        + (f", {source.kind} samples" if source.kind else "")
+        for source in stage.sources
+    ]
+    return (
+        f"stage {plan.index + 1} of {stages}, {stage.name}: trains {' and '.join(trains)}\n"
+        f"  on {'; '.join(sources)}\n"
+        f"  {stage.steps} steps of {stage.batch_size} rows: up to {stage.questions} questions, "
+        f"{stage.frames} frames, {plan.kept} tokens kept a frame, "
+        f"learning rate {stage.optimizer.learning_rate:g}"
+    )

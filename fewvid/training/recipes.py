@@ -1,0 +1,148 @@
+"""The stages and strategies of the built-in world as data: what configs/*.py are made of.
+
+A config picks a size (`tiny` for tests, `shapes` for real) and lists stages; a strategy is such a
+list. Nothing here is known to the loop: a config of one's own needs none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from fewvid.errors import UserError, closest
+from fewvid.models.config import LvlmConfig
+from fewvid.training.stage import MeshConfig, OptimizerConfig, WorldConfig
+
+Sources = tuple[tuple[str, float], ...]  # (manifest, weight)
+IMAGES: Sources = (("shapes:train/images.json", 1.0),)
+VIDEOS: Sources = (("shapes:train/videos.json", 1.0),)
+IMAGES_AND_VIDEOS: Sources = (("shapes:train/images.json", 1.0), ("shapes:train/videos.json", 2.0))
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a run of the built-in world is. steps: of each kind of stage, by name."""
+
+    model: LvlmConfig
+    world: WorldConfig
+    steps: Mapping[str, int]
+    batch_size: int
+    frames: int
+    questions: int
+    length: int
+    blocks: int  # of the encoder, counted from its end, that pretrain trains
+    checkpoint_every: int
+
+
+SIZES = {
+    "tiny": Size(
+        model=LvlmConfig.tiny(),
+        world=WorldConfig(clips=24, images=32),
+        steps={"align": 10, "pretrain": 10, "instruct": 12, "video": 10},
+        batch_size=8,
+        frames=4,
+        questions=4,
+        length=128,
+        blocks=1,
+        checkpoint_every=4,
+    ),
+    "shapes": Size(
+        model=LvlmConfig(),
+        world=WorldConfig(clips=2000, images=5000),
+        steps={"align": 500, "pretrain": 1000, "instruct": 2000, "video": 1000},
+        batch_size=48,
+        frames=8,
+        questions=6,
+        length=256,
+        blocks=3,
+        checkpoint_every=200,
+    ),
+}
+
+
+def size(arg: str) -> Size:
+    """The size that a config's argument names. Raises UserError listing them."""
+    if arg not in SIZES:
+        known = ", ".join(SIZES)
+        raise UserError(
+            f"unknown config argument {arg!r}; write config.py:ARG with ARG one of {known}."
+            f"{closest(arg, SIZES)}"
+        )
+    return SIZES[arg]
+
+
+def align(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
+    """Stage 1: the adapter alone learns to speak to the decoder."""
+    return _stage("align", chosen, sources, ("adapter/.*",))
+
+
+def pretrain(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
+    """Stage 2: the adapter and the encoder's last blocks."""
+    return _stage(
+        "pretrain", chosen, sources, ("adapter/.*", f"encoder/layers/.*@-{chosen.blocks}:")
+    )
+
+
+def instruct(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
+    """Stage 3: the adapter and the decoder; the encoder is frozen, so each file is encoded once."""
+    return _stage("instruct", chosen, sources, ("adapter/.*", "decoder/.*"), cache_features=True)
+
+
+def video(chosen: Size) -> ConfigDict:
+    """The fourth stage of S4-V: as stage 3, on videos alone."""
+    return _stage("video", chosen, VIDEOS, ("adapter/.*", "decoder/.*"), cache_features=True)
+
+
+def config(stages: Sequence[ConfigDict], *, start: Size | str, chosen: Size) -> ConfigDict:
+    """A run. start: a size (random parameters of its model) or a model to go on from."""
+    return ConfigDict(
+        {
+            "seed": 0,
+            "init_from": start if isinstance(start, str) else "",
+            "model": {} if isinstance(start, str) else start.model.to_dict(),
+            "mesh": asdict(MeshConfig()),
+            "world": asdict(chosen.world),
+            "stages": tuple(stages),
+        }
+    )
+
+
+def _stage(
+    name: str,
+    chosen: Size,
+    sources: Sources,
+    trainable: tuple[str, ...],
+    *,
+    cache_features: bool = False,
+) -> ConfigDict:
+    steps = chosen.steps[name]
+    optimizer = OptimizerConfig(learning_rate=1e-3, warmup=min(50, steps // 5), weight_decay=0.01)
+    values: dict[str, Any] = {
+        "name": name,
+        "trainable": trainable,
+        "sources": tuple(_source(manifest, weight) for manifest, weight in sources),
+        "steps": steps,
+        "batch_size": chosen.batch_size,
+        "frames": chosen.frames,
+        "keep": placeholder(int),
+        "sampler": placeholder(str),
+        "questions": chosen.questions,
+        "length": chosen.length,
+        "answers": 3 * chosen.questions,
+        "image_time_jitter": 2.0,
+        "optimizer": asdict(optimizer),
+        "cache_features": cache_features,
+        "checkpoint_every": chosen.checkpoint_every,
+    }
+    return ConfigDict(values)
+
+
+def _source(manifest: str, weight: float) -> ConfigDict:
+    # None has no type: a placeholder lets --config.stages[0].sources[0].kind=temporal set it.
+    return ConfigDict(
+        {"manifest": manifest, "weight": weight, "fraction": 1.0, "kind": placeholder(str)}
+    )

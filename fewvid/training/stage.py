@@ -1,0 +1,199 @@
+"""What a run is: frozen dataclasses read from a config, every key of which must be known.
+
+RunConfig -> stages: StageConfig -> sources: Source, optimizer: OptimizerConfig
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from fewvid.data.mixtures import Source
+from fewvid.errors import UserError, closest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with a linear warmup; `schedule` is what follows it: cosine (to 0) or constant."""
+
+    learning_rate: float = 1e-3
+    warmup: int = 0
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    schedule: str = "cosine"
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage. trainable: regexes over parameter paths (see `training.trainable`).
+
+    sources: a manifest each, a path or `shapes:train/images.json` of the run's world.
+    frames: T of a batch; an image is a video of one frame. keep: K (None: all). sampler: a name
+    (None: the model's). questions: at most so many a row, in `length` tokens of which `answers`
+    are predicted. cache_features: encode every file once, where the encoder is frozen.
+    """
+
+    name: str
+    trainable: tuple[str, ...]
+    sources: tuple[Source, ...]
+    steps: int
+    batch_size: int
+    length: int
+    answers: int
+    frames: int = 8
+    questions: int = 1
+    keep: int | None = None
+    sampler: str | None = None
+    image_time_jitter: float = 0.0
+    optimizer: OptimizerConfig = OptimizerConfig()
+    cache_features: bool = False
+    checkpoint_every: int = 100
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """Sizes of the mesh's axes; -1 is what the others leave."""
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """The miniature world that `shapes:` manifests name; path "" is {workdir}/data."""
+
+    clips: int = 2000
+    images: int = 5000
+    texts: int = 0
+    seed: int = 0
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run. Give `model` (sizes, random start) or `init_from` (a model), never both."""
+
+    stages: tuple[StageConfig, ...]
+    seed: int = 0
+    init_from: str = ""
+    model: dict[str, Any] = field(default_factory=dict)
+    mesh: MeshConfig = MeshConfig()
+    world: WorldConfig = WorldConfig()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dicts and tuples, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def parse(values: Any) -> RunConfig:
+    """Reads a run from an ml_collections ConfigDict, or nested dicts, with defaults filled in.
+
+    Raises UserError for an unknown or missing key, a wrong type, or values that cannot work.
+    """
+    run = _build(RunConfig, plain(values), "config")
+    if bool(run.model) == bool(run.init_from):
+        raise UserError(
+            "config.model (sizes, for a random start) and config.init_from (a model to start "
+            f"from): give one of them, got {'both' if run.model else 'neither'}"
+        )
+    if not run.stages:
+        raise UserError("config.stages is empty: a run needs at least one stage")
+    names = [stage.name for stage in run.stages]
+    if len(set(names)) < len(names):
+        raise UserError(f"config.stages: two stages have one name, got {names}")
+    for index, stage in enumerate(run.stages):
+        _check(stage, f"config.stages[{index}]")
+    return run
+
+
+def _check(stage: StageConfig, where: str) -> None:
+    for key in ("steps", "batch_size", "frames", "questions", "answers", "checkpoint_every"):
+        if getattr(stage, key) < 1:
+            raise UserError(f"{where}.{key} is {getattr(stage, key)}, must be at least 1")
+    if not stage.trainable:
+        raise UserError(f"{where}.trainable is empty: name what trains, such as ('adapter/.*',)")
+    if not stage.sources:
+        raise UserError(f"{where}.sources is empty: name a manifest to train on")
+    if "/" in stage.name or stage.name.startswith("."):
+        raise UserError(f"{where}.name is {stage.name!r}, must be fit to name a folder")
+    if stage.optimizer.schedule not in ("cosine", "constant"):
+        got = stage.optimizer.schedule
+        raise UserError(
+            f"{where}.optimizer.schedule is {got!r}, wanted 'cosine' or 'constant'"
+            f".{closest(got, ('cosine', 'constant'))}"
+        )
+    if not 0 <= stage.optimizer.warmup <= stage.steps:
+        got = stage.optimizer.warmup
+        raise UserError(f"{where}.optimizer.warmup is {got}, must be in 0..steps={stage.steps}")
+
+
+def plain(values: Any) -> Any:
+    """ConfigDicts and lists, at any depth, to dicts and tuples."""
+    if hasattr(values, "items"):
+        return {key: plain(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return tuple(plain(value) for value in values)
+    return values
+
+
+def _build(kind: type[T], values: Any, where: str) -> T:
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where} is {values!r}, wanted keys and values")
+    fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in fields:
+            raise UserError(
+                f"unknown key {where}.{key}; known: {', '.join(fields)}.{closest(key, fields)}"
+            )
+    missing = [
+        name
+        for name, f in fields.items()
+        if f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+        and name not in values
+    ]
+    if missing:
+        raise UserError(f"{where} lacks {', '.join(missing)}")
+    return kind(**{key: _cast(hints[key], v, f"{where}.{key}") for key, v in values.items()})
+
+
+def _cast(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, where)
+    options = [option for option in typing.get_args(hint) if option is not type(None)]
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            raise UserError(f"{where} is {value!r}, wanted a tuple")
+        return tuple(_cast(options[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if typing.get_origin(hint) is dict:
+        return dict(value)
+    if options:  # a union, such as int | None
+        if any(type(value) is option for option in typing.get_args(hint)):
+            return value
+        hint = options[-1]
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise UserError(f"{where} is {value!r}, wanted {hint.__name__}")
+    return value
+
+
+def differences(old: Any, new: Any, where: str = "config") -> list[str]:
+    """Where two plain configs differ, as "config.seed: 0 -> 1" lines, in order of keys."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        lines = []
+        for key in dict.fromkeys([*old, *new]):
+            name = f"{where}.{key}"
+            lines += differences(old.get(key, "(absent)"), new.get(key, "(absent)"), name)
+        return lines
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [line for i, (a, b) in pairs for line in differences(a, b, f"{where}[{i}]")]
+    return [] if old == new else [f"{where}: {old!r} -> {new!r}"]

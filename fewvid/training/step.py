@@ -1,0 +1,97 @@
+"""One step of training as one compiled program over the mesh.
+
+state, frozen, batch --loss--> gradients of the trainable tree alone --optimizer--> state, metrics
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from fewvid.parallel.mesh import batch_sharding, replicated
+from fewvid.training import trainable as subtree
+from fewvid.training.optimizer import optimizer_layout
+from fewvid.training.trainable import Trainable
+
+# (params, batch, rng) -> (scalar, metrics)
+Loss = Callable[[Any, Any, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+
+
+class TrainState(NamedTuple):
+    """All that a step changes. step int32[]; key: the stage's, never split."""
+
+    step: jax.Array
+    key: jax.Array
+    trainable: Any
+    optimizer: Any
+
+
+class Program(NamedTuple):
+    """The compiled parts of a stage, and the shapes with shardings to restore a state into."""
+
+    start: Callable[[Any, jax.Array], TrainState]
+    step: Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, jax.Array]]]
+    abstract: TrainState
+    frozen_layout: Any
+
+
+def make_program(
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    params: Mapping[str, Any],
+    layout: Mapping[str, Any],
+    trainable: Trainable,
+    mesh: Mesh,
+    rate: optax.Schedule | None = None,
+) -> Program:
+    """Builds `start(trainable tree, key) -> state` and `step(state, frozen, batch)`.
+
+    params: the whole tree, or its shapes; layout: its shardings. `step` donates its state: the
+    old one must not be used again. Its metrics are those of `loss` with `gradient_norm` (before
+    clipping) and `learning_rate`.
+    """
+    moving, _ = subtree.abstract_split(params, trainable)
+    moving_layout, frozen_layout = subtree.split_layout(layout, trainable)
+    everywhere = replicated(mesh)
+
+    def start(trained: Any, key: jax.Array) -> TrainState:
+        return TrainState(jnp.zeros((), jnp.int32), key, trained, optimizer.init(trained))
+
+    shapes = jax.eval_shape(start, moving, jax.eval_shape(lambda: jax.random.key(0)))
+    moments = optimizer_layout(optimizer, shapes.optimizer, moving_layout, everywhere)
+    state_layout = TrainState(everywhere, everywhere, moving_layout, moments)
+
+    def step(state: TrainState, frozen: Any, batch: Any):
+        rng = jax.random.fold_in(state.key, state.step)
+
+        def objective(trained: Any):
+            return loss(subtree.merge(trained, frozen, trainable), batch, rng)
+
+        (_, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.trainable)
+        updates, moments = optimizer.update(gradients, state.optimizer, state.trainable)
+        trained = optax.apply_updates(state.trainable, updates)
+        metrics = metrics | {"gradient_norm": optax.global_norm(gradients)}
+        if rate is not None:
+            metrics["learning_rate"] = jnp.asarray(rate(state.step), jnp.float32)
+        return TrainState(state.step + 1, state.key, trained, moments), metrics
+
+    return Program(
+        start=jax.jit(start, out_shardings=state_layout),
+        step=jax.jit(
+            step,
+            in_shardings=(state_layout, frozen_layout, batch_sharding(mesh)),
+            out_shardings=(state_layout, everywhere),
+            donate_argnums=0,
+        ),
+        abstract=jax.tree.map(
+            lambda leaf, where: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where),
+            shapes,
+            state_layout,
+        ),
+        frozen_layout=frozen_layout,
+    )
