@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Makes .venv in the checkout and installs fewvid into it; at once when that is already done.
 #   bash launch/install.sh [dev]     dev: also what the tests need
-# PYTHON=/path/to/python chooses the interpreter; otherwise the first of 3.12 and 3.11 that works.
+# PYTHON=/path/to/python chooses the interpreter of a new .venv; otherwise 3.12, then 3.11.
 # demo.sh and test.sh call this. A .venv of your own that works is installed into, never removed;
 # one that this script was still filling when it was interrupted is made again.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 stamp=$venv/.fewvid-installed       # what was installed here, word for word
-making=$venv/.fewvid-making         # there while this script makes the environment
+making=$venv/.fewvid-making         # there while this script makes and fills .venv
 log=$venv/install.log
 
 fail() { printf 'fewvid: error: %s\n' "$1" >&2; exit 1; }
@@ -53,8 +53,8 @@ if [ -e "$making" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
     python=$(find_python)
     echo "fewvid: making .venv with $("$python" --version)"
     mkdir -p "$venv" && touch "$making"
-    "$python" -m venv --clear "$venv"
-    touch "$making"
+    find "$venv/" -mindepth 1 -maxdepth 1 ! -name "${making##*/}" -exec rm -rf {} +
+    "$python" -m venv "$venv"
 elif ! supported "$venv/bin/python"; then
     fail ".venv holds $("$venv/bin/python" --version), wanted Python 3.11 or 3.12; move it away and start again"
 fi
