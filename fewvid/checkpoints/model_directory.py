@@ -1,10 +1,10 @@
 """A model as a directory: all that `fewvid.load` needs, and nothing that runs code.
 
-    config.json         the sizes (LvlmConfig)
-    model.safetensors   the weights, or model-00001-of-0000n.safetensors with an index
-    tokenizer files     as transformers writes them
-    preprocessor.json   image_size, mean, std, and how many frames of a video it was made for
-    card.md             where it comes from and how good it is, for people
+config.json         the sizes (LvlmConfig)
+model.safetensors   the weights, or model-00001-of-0000n.safetensors with an index
+tokenizer files     as transformers writes them
+preprocessor.json   image_size, mean, std, and how many frames of a video it was made for
+card.md             where it comes from and how good it is, for people
 """
 
 from __future__ import annotations
@@ -70,6 +70,11 @@ def load(directory: Path | str) -> tuple[LvlmConfig, dict[str, Any], Any]:
     config; then every path that is missing, unexpected or of another shape is named at once.
     """
     directory = resolve(directory)
+    return *load_weights(directory), load_tokenizer(directory)
+
+
+def load_weights(directory: Path) -> tuple[LvlmConfig, dict[str, Any]]:
+    """`load` without the tokenizer, and so without importing transformers."""
     config = read_config(directory)
     flat = weights.read(directory)
     _check_shapes(directory, config, flat)
@@ -77,7 +82,7 @@ def load(directory: Path | str) -> tuple[LvlmConfig, dict[str, Any], Any]:
         path: value.astype(np.float32) if not np.issubdtype(value.dtype, np.integer) else value
         for path, value in flat.items()
     }
-    return config, weights.unflatten(params), _load_tokenizer(directory)
+    return config, weights.unflatten(params)
 
 
 def resolve(name: Path | str) -> Path:
@@ -137,17 +142,16 @@ def _check_shapes(directory: Path, config: LvlmConfig, flat: Mapping[str, np.nda
 
 
 def _preprocessor(config: LvlmConfig, frames: int) -> dict[str, Any]:
-    from fewvid.models import encoder
-
     return {
         "image_size": config.encoder.image_size,
-        "mean": [float(value) for value in encoder.MEAN],
-        "std": [float(value) for value in encoder.STD],
+        "mean": [0.5] * 3,  # of pixels in 0..1: the encoder computes (x - mean) / std itself
+        "std": [0.5] * 3,
         "frames": frames,
     }
 
 
-def _load_tokenizer(directory: Path) -> Any:
+def load_tokenizer(directory: Path) -> Any:
+    """The transformers tokenizer of a model directory; importing transformers takes a second."""
     # Said once on import where torch is absent, which is always, here.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from transformers import AutoTokenizer

@@ -65,11 +65,7 @@ def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Im
     for i in range(count):
         row, column = divmod(i, columns)
         in_row = min(columns, count - row * columns) if rows == 1 else columns
-        left = (
-            MARGIN
-            + (inner - in_row * (tile[0] + GAP) + GAP) // 2
-            + column * (tile[0] + GAP)
-        )
+        left = MARGIN + (inner - in_row * (tile[0] + GAP) + GAP) // 2 + column * (tile[0] + GAP)
         top = y + row * (tile[1] + label + GAP)
         canvas.paste(frame_tile(selection.frames[i], mask[i], tile), (left, top))
         pen.text(
@@ -87,9 +83,7 @@ def caption(selection: Selection) -> str:
     """Model, sampler and how much was kept, as one line."""
     many = "tokens" if selection.kept != 1 else "token"
     kept = f"{selection.kept} of {selection.tokens} {many} kept in each frame"
-    return "  ·  ".join(
-        part for part in (selection.model, selection.sampler, kept) if part
-    )
+    return "  ·  ".join(part for part in (selection.model, selection.sampler, kept) if part)
 
 
 def tile_size(width: int, height: int) -> tuple[int, int]:
@@ -98,13 +92,9 @@ def tile_size(width: int, height: int) -> tuple[int, int]:
     return round(SIDE * math.sqrt(aspect)), round(SIDE / math.sqrt(aspect))
 
 
-def frame_tile(
-    frame: np.ndarray, kept: np.ndarray, size: tuple[int, int]
-) -> Image.Image:
+def frame_tile(frame: np.ndarray, kept: np.ndarray, size: tuple[int, int]) -> Image.Image:
     """One frame uint8[H,W,3] at `size` (width, height) with its patches bool[grid,grid] marked."""
-    bright = np.asarray(
-        Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC), np.float32
-    )
+    bright = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC), np.float32)
     light = bright @ np.array([0.299, 0.587, 0.114], np.float32)
     dim = DIM * (light[..., None] + SATURATION * (bright - light[..., None]))
 
@@ -144,9 +134,7 @@ def _columns(count: int, tile_width: int) -> int:
 class _Line:
     """A line of text that is known to fit."""
 
-    def __init__(
-        self, text: str, font: ImageFont.FreeTypeFont, colour: tuple[int, int, int]
-    ):
+    def __init__(self, text: str, font: ImageFont.FreeTypeFont, colour: tuple[int, int, int]):
         self.text, self.font, self.colour = text, font, colour
         self.height = round(font.size * 1.4)
 
@@ -183,6 +171,4 @@ def _write(pen: ImageDraw.ImageDraw, lines: list[_Line], y: int) -> int:
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which matplotlib carries with it: the same picture on every machine."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(
-        str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size
-    )
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)

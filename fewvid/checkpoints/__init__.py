@@ -1,0 +1,1 @@
+"""Models on disk: the model directory, and import from and export to other formats."""

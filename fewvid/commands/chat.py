@@ -1,0 +1,106 @@
+"""Ask a model about a video: one question, or a conversation where no question is given."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewvid.commands import look
+
+if TYPE_CHECKING:
+    from fewvid.inference.conversation import Answer, Conversation
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `chat`."""
+    look.add_arguments(parser)
+    parser.add_argument("question", nargs="?", help="left out: a conversation, until 'exit'")
+    parser.add_argument("--overlay", type=Path, metavar="PNG", help="draw the kept tokens there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
+    parser.add_argument("--temperature", type=float, default=0.0, help="0, the default: no chance")
+    parser.add_argument("--max-tokens", type=int, default=32, help="longest answer (default 32)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The answer goes to stdout, notes to stderr."""
+    from fewvid.errors import UserError
+
+    if args.json and args.question is None:
+        raise UserError('--json prints one answer: give a question, as in chat MODEL VIDEO "..."')
+    if not args.temperature >= 0 or args.max_tokens < 1:
+        raise UserError(
+            "--temperature must be 0 or more and --max-tokens 1 or more, got "
+            f"{args.temperature:g} and {args.max_tokens}"
+        )
+    view, before = look.look(args, args.overlay)
+    from fewvid.inference.conversation import Conversation
+
+    conversation = Conversation(view)
+    if args.question is None:
+        return converse(conversation, args)
+    answer = ask(conversation, args.question, args)
+    if args.json:
+        print(json.dumps(as_json(answer, view.model.name, args.video, before), ensure_ascii=False))
+    return 0
+
+
+def converse(conversation: Conversation, args: argparse.Namespace) -> int:
+    """Reads questions until 'exit' or the end of the input; each answer knows those before it."""
+    if shown := sys.stdin.isatty():
+        count = len(conversation.view.clip.frames)
+        frames = "1 frame" if count == 1 else f"{count} frames"
+        print(f"{frames} of {args.video}. Ask; 'exit' ends.", file=sys.stderr)
+    while True:
+        if shown:
+            print("> ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        question = line.strip()
+        if not line or question.lower() == "exit":
+            return 0
+        if question:
+            ask(conversation, question, args)
+
+
+def ask(conversation: Conversation, question: str, args: argparse.Namespace) -> Answer:
+    """One question: prints the answer as it comes, unless JSON is wanted, and draws the picture."""
+    pieces = conversation.stream(
+        question, temperature=args.temperature, max_tokens=args.max_tokens, seed=args.seed
+    )
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration as stop:
+            answer: Answer = stop.value
+            break
+        if not args.json:
+            print(piece, end="", flush=True)
+    if not args.json:
+        print()
+        look.say(answer.notes[len(conversation.view.clip.notes) :])
+    if args.overlay:
+        from fewvid.inference.overlay import draw
+
+        draw(conversation.view.selection(), question, answer.text).save(args.overlay)
+        if not args.json:
+            print(f"wrote {args.overlay}", file=sys.stderr)
+    return answer
+
+
+def as_json(answer: Answer, model: str, video: Path, before: dict[str, float]) -> dict[str, Any]:
+    """The one object that `--json` prints; `before` is the time spent before the model looked."""
+    return {
+        "answer": answer.text,
+        "question": answer.question,
+        "model": model,
+        "video": str(video),
+        "frames": answer.frames_used,
+        "tokens_per_frame": answer.tokens_per_frame,
+        "kept_per_frame": answer.kept,
+        "read_per_frame": answer.read_per_frame,
+        "sampler": answer.sampler,
+        "milliseconds": answer.milliseconds | before,
+        "notes": list(answer.notes),
+    }

@@ -1,0 +1,39 @@
+"""Draw the tokens that a model keeps over the frames of a video, and print a line a frame."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fewvid.commands import look
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `inspect`."""
+    look.add_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="the picture")
+    parser.add_argument("--question", help="ask it, and write question and answer above")
+
+
+def run(args: argparse.Namespace) -> int:
+    """K is a quarter of N where neither --keep nor the model says it."""
+    view, _ = look.look(args, args.out, quarter=True)
+    from fewvid.inference import overlay
+    from fewvid.inference.conversation import Conversation
+
+    selection = view.selection()
+    look.say(selection.notes[len(view.clip.notes) :])
+    answer = ""
+    if args.question:
+        answer = Conversation(view).ask(args.question, seed=args.seed).text
+        print(f"{args.question} {answer}")
+    picture = overlay.draw(selection, args.question or "", answer)
+    picture.save(args.out)
+
+    print("frame      time   kept   their share of the response")
+    for i, time in enumerate(selection.times):
+        share = selection.scores[i, selection.indices[i]].sum() / selection.scores[i].sum()
+        print(f"{i + 1:5d}  {time:6.2f} s  {selection.kept:5d}   {share:.0%}")
+    print(overlay.caption(selection))
+    print(f"wrote {args.out} ({picture.width} x {picture.height} pixels)")
+    return 0

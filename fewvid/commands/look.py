@@ -1,0 +1,69 @@
+"""What `chat` and `inspect` share: their flags, and the way to a clip that was looked at."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fewvid.inference.view import View
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that both take."""
+    parser.add_argument("model", help="'shapes', the packaged model, or a model directory")
+    parser.add_argument("video", type=Path, help="a video, a picture or a folder of pictures")
+    parser.add_argument("--keep", type=int, metavar="K", help="visual tokens kept of each frame")
+    parser.add_argument("--sampler", metavar="NAME", help="how they are chosen, e.g. attention")
+    parser.add_argument("--frames", type=int, metavar="T", help="frames to look at")
+    parser.add_argument("--seed", type=int, default=0, help="for random choices (default 0)")
+    parser.add_argument("--backend", default="auto", help="decoder: auto, pyav or opencv")
+
+
+def look(
+    args: argparse.Namespace, picture: Path | None, *, quarter: bool = False
+) -> tuple[View, dict[str, float]]:
+    """Checks what the user gave, cheapest first, and has the model look at the clip.
+
+    picture: where one is to be written later, checked now. quarter: K is a quarter of N where
+    neither --keep nor the model says it. Also returns the milliseconds of `decode` and `load`.
+    jax is imported after the video is read, so that a bad file is said at once.
+    """
+    from fewvid.checkpoints import model_directory
+    from fewvid.data.decode import decode_video
+    from fewvid.errors import UserError
+    from fewvid.inference.clock import Clock
+    from fewvid.inference.picture_path import check_picture_path
+    from fewvid.models.config import kept_tokens
+
+    if picture is not None:
+        check_picture_path(picture)
+    directory = model_directory.resolve(args.model)
+    config = model_directory.read_config(directory)
+    keep = args.keep
+    if quarter and keep is None and config.sampler.keep is None:
+        keep = max(1, kept_tokens(config) // 4)
+    kept_tokens(config, keep)
+    if args.frames is not None and args.frames < 1:
+        raise UserError(f"--frames must be 1 or more, got {args.frames}")
+    frames = args.frames or model_directory.read_frames(directory)
+
+    clock = Clock(("decode", "load"))
+    with clock.measure("decode"):
+        clip = decode_video(args.video, frames, backend=args.backend)
+    if not getattr(args, "json", False):
+        say(clip.notes)
+    with clock.measure("load"):
+        from fewvid.inference.model import load
+
+        model = load(args.model)
+    view = model.look(clip, keep=keep, sampler=args.sampler, seed=args.seed)
+    return view, clock.milliseconds
+
+
+def say(notes: tuple[str, ...]) -> None:
+    """Notes go to stderr, one a line, so that stdout holds the answer alone."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)

@@ -1,0 +1,174 @@
+"""Questions and answers about one clip, each read together with all that was said before."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+
+import jax.numpy as jnp
+import numpy as np
+
+from fewvid.errors import UserError
+from fewvid.inference import generate, parts
+from fewvid.inference.clock import Clock
+from fewvid.inference.view import View
+
+LEAST_TEXT = 32  # text is padded to this many ids, or twice, four times ... as many
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said, and what it cost.
+
+    frames_used: frames that it saw, which may be fewer than asked for (`notes` says why).
+    tokens_per_frame: N, of which the sampler kept `kept`, of which the decoder read
+      `read_per_frame` (the same number, except where learned queries stand between).
+    milliseconds: by part: decode, encode, select, adapt, prefill, generate; and `compile`, which
+      only the first answer of a shape spends.
+    """
+
+    text: str
+    question: str
+    frames_used: int
+    tokens_per_frame: int
+    kept: int
+    read_per_frame: int
+    sampler: str
+    milliseconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class Conversation:
+    """Several questions about one view of a clip. `turns` holds (question, answer) so far."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.turns: list[tuple[str, str]] = []
+        self._visual = view.visual()
+        self._clock = view.clock  # the first answer's cost includes looking
+
+    def ask(
+        self, question: str, *, temperature: float = 0.0, max_tokens: int = 32, seed: int = 0
+    ) -> Answer:
+        """One answer, generated in a single call on the device."""
+        pieces = self.stream(
+            question,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            seed=seed,
+            chunk=max(max_tokens - 1, 1),
+        )
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as stop:
+                return stop.value
+
+    def stream(
+        self,
+        question: str,
+        *,
+        temperature: float = 0.0,
+        max_tokens: int = 32,
+        seed: int = 0,
+        chunk: int = 4,
+    ) -> Generator[str, None, Answer]:
+        """Yields the answer's text in pieces, `chunk` tokens at a time; returns the Answer.
+
+        Raises UserError where question, frames and answer exceed what the decoder can read.
+        """
+        if temperature < 0 or max_tokens < 1:
+            raise UserError(
+                f"--temperature must be 0 or more and --max-tokens 1 or more, got {temperature} "
+                f"and {max_tokens}"
+            )
+        model, clock = self.view.model, self._clock
+        ids, notes = self._prompt(question, max_tokens)
+        tokens = np.full((1, _padded(len(ids), self._prefix())), model.chat.pad, np.int32)
+        tokens[0, : len(ids)] = ids
+        last = jnp.array([len(ids) - 1], jnp.int32)
+        logits, cache = model.programs.run(
+            clock,
+            "prefill",
+            parts.read,
+            model.params,
+            self._visual,
+            tokens,
+            last,
+            np.int32(model.chat.visual),
+            config=model.config,
+            length=tokens.shape[1] + max_tokens,
+        )
+        given: list[int] = []
+        text = ""
+        for piece in generate.stream(
+            model.config,
+            model.params,
+            logits,
+            last,
+            cache,
+            max_tokens=max_tokens,
+            draw=generate.Draw.of(model.chat.eos, temperature, seed),
+            chunk=chunk,
+            run=partial(model.programs.run, clock, "generate"),
+        ):
+            given += [int(token) for token in piece[0]]
+            if model.chat.eos in given:
+                given = given[: given.index(model.chat.eos)]
+            grown = model.chat.decode(given)
+            # a letter of several bytes may still be in the making: wait for the rest of it
+            if len(grown) > len(text) and not grown.endswith("\ufffd"):
+                yield grown[len(text) :]
+                text = grown
+        self.turns.append((question, text))
+        self._clock = Clock()
+        return self._answer(question, text, clock, notes)
+
+    def _prefix(self) -> int:
+        frames, tokens = self._visual.shape[1:3]
+        return len(self.view.model.chat.prefix_ids(frames * tokens))
+
+    def _prompt(self, question: str, max_tokens: int) -> tuple[list[int], tuple[str, ...]]:
+        """The ids of everything so far and the question; old turns go where there is no room."""
+        model = self.view.model
+        frames, tokens = self._visual.shape[1:3]
+        prefix, asked = model.chat.prefix_ids(frames * tokens), model.chat.question_ids(question)
+        room = model.config.decoder.max_length - len(prefix) - len(asked) - max_tokens
+        if room < 0:
+            raise UserError(
+                f"{frames} frames of {tokens} tokens, a question of {len(asked)} and an answer of "
+                f"up to {max_tokens} exceed the {model.config.decoder.max_length} tokens that the "
+                "model reads; use a smaller --frames, --keep or --max-tokens, or ask in fewer words"
+            )
+        history: list[int] = []
+        forgotten = len(self.turns)
+        for before, answer in reversed(self.turns):
+            turn = [*model.chat.question_ids(before), *model.chat.answer_ids(answer)]
+            if len(history) + len(turn) > room:
+                break
+            history, forgotten = turn + history, forgotten - 1
+        notes = () if not forgotten else (f"no room: the first {forgotten} turns were left out",)
+        return [*prefix, *history, *asked], notes
+
+    def _answer(self, question: str, text: str, clock: Clock, notes: tuple[str, ...]) -> Answer:
+        view = self.view
+        return Answer(
+            text=text,
+            question=question,
+            frames_used=len(view.clip.frames),
+            tokens_per_frame=parts.candidates(view.model.config),
+            kept=view.kept,
+            read_per_frame=int(self._visual.shape[2]),
+            sampler=view.sampler,
+            milliseconds=dict(clock.milliseconds),
+            notes=(*view.clip.notes, *notes),
+        )
+
+
+def _padded(length: int, prefix: int) -> int:
+    """The prompt's static length: doubling steps of text, so that few programs serve all turns."""
+    text = LEAST_TEXT
+    while prefix + text < length:
+        text *= 2
+    return prefix + text

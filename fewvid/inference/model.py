@@ -1,0 +1,188 @@
+"""`fewvid.load` and the model that it gives: answer, stream, select, converse, forward."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fewvid.checkpoints import model_directory
+from fewvid.data.clip import Clip
+from fewvid.data.tokenizer import Chat
+from fewvid.errors import UserError
+from fewvid.inference.clock import Clock
+from fewvid.inference.conversation import Answer, Conversation
+from fewvid.inference.programs import Programs
+from fewvid.inference.selection import Selection
+from fewvid.inference.view import View
+from fewvid.models import lvlm
+from fewvid.models.config import LvlmConfig
+
+Video = str | Path | Clip
+
+
+def load(name: str | Path) -> Model:
+    """A packaged model by name (`shapes`), or a model directory. Needs no network.
+
+    Raises UserError where it is not there or not whole.
+    """
+    directory = model_directory.resolve(name)
+    config, params = model_directory.load_weights(directory)
+    try:
+        chat = Chat.load(directory)
+    except UserError:  # special tokens of other names: transformers knows which they are
+        chat = Chat(model_directory.load_tokenizer(directory))
+    frames = model_directory.read_frames(directory)
+    shown = str(name) if str(name) in model_directory.packaged_models() else directory.name
+    return Model(config, params, chat, directory=directory, name=shown, frames=frames)
+
+
+class Model:
+    """A model that answers questions about videos and pictures.
+
+    A video is a path or a `Clip` (what `fewvid.data.decode.decode_video` gives). The keywords are
+    the same everywhere: frames (None: as many as the model was trained with; fewer where the file
+    has fewer), keep K tokens a frame (None: the model's own), sampler by name, seed for a random
+    sampler and for a temperature above 0.
+    """
+
+    def __init__(
+        self,
+        config: LvlmConfig,
+        params: lvlm.Params,
+        chat: Chat,
+        *,
+        directory: Path | None = None,
+        name: str = "",
+        frames: int = 8,
+    ) -> None:
+        self.config, self.chat, self.directory = config, chat, directory
+        self.name, self.frames = name, frames
+        self.params: lvlm.Params = jax.device_put(params)
+        self.programs = Programs()
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer; importing transformers takes a second, so only when asked."""
+        if self.directory is None:
+            return self.chat.tokenizer
+        return model_directory.load_tokenizer(self.directory)
+
+    def answer(
+        self,
+        video: Video,
+        question: str,
+        *,
+        frames: int | None = None,
+        keep: int | None = None,
+        sampler: str | None = None,
+        temperature: float = 0.0,
+        max_tokens: int = 32,
+        seed: int = 0,
+    ) -> Answer:
+        """One answer to one question."""
+        talk = self.converse(video, frames=frames, keep=keep, sampler=sampler, seed=seed)
+        return talk.ask(question, temperature=temperature, max_tokens=max_tokens, seed=seed)
+
+    def stream(
+        self,
+        video: Video,
+        question: str,
+        *,
+        frames: int | None = None,
+        keep: int | None = None,
+        sampler: str | None = None,
+        temperature: float = 0.0,
+        max_tokens: int = 32,
+        seed: int = 0,
+    ) -> Generator[str, None, Answer]:
+        """Yields the text of `answer` in pieces as it is generated; returns the Answer."""
+        talk = self.converse(video, frames=frames, keep=keep, sampler=sampler, seed=seed)
+        return (
+            yield from talk.stream(
+                question, temperature=temperature, max_tokens=max_tokens, seed=seed
+            )
+        )
+
+    def converse(
+        self,
+        video: Video,
+        *,
+        frames: int | None = None,
+        keep: int | None = None,
+        sampler: str | None = None,
+        seed: int = 0,
+    ) -> Conversation:
+        """A conversation about one video, which is looked at once."""
+        return Conversation(self.look(video, frames=frames, keep=keep, sampler=sampler, seed=seed))
+
+    def select(
+        self,
+        video: Video,
+        *,
+        frames: int | None = None,
+        keep: int | None = None,
+        sampler: str | None = None,
+        seed: int = 0,
+    ) -> Selection:
+        """Which tokens are kept, their scores, and the frames; `inference.overlay` draws it."""
+        return self.look(video, frames=frames, keep=keep, sampler=sampler, seed=seed).selection()
+
+    def look(
+        self,
+        video: Video,
+        *,
+        frames: int | None = None,
+        keep: int | None = None,
+        sampler: str | None = None,
+        seed: int = 0,
+    ) -> View:
+        """The encoded clip, from which both a conversation and a selection can be had."""
+        clock = Clock()
+        if not isinstance(video, Clip):
+            from fewvid.data.decode import decode_video
+
+            with clock.measure("decode"):
+                video = decode_video(video, frames or self.frames)
+        view = View(self, video, keep, sampler, seed)
+        view.clock.milliseconds["decode"] = clock.milliseconds["decode"]
+        return view
+
+    def forward(
+        self, tokens: np.ndarray, pixels: np.ndarray | None, times: np.ndarray | None = None
+    ) -> jax.Array:
+        """Logits float32[B,L,V] of whole rows, plain causal, with the model's own sampler.
+
+        tokens int[B,L], each frame's placeholders already expanded to one id (`chat.visual`) per
+        visual token; pixels float or uint8 [B,T,H,W,3] in 0..255, H = W = the encoder's image
+        size, or None; times float32[B,T] seconds, None for one frame a second.
+        """
+        batch = {"tokens": jnp.asarray(tokens, jnp.int32)}
+        if pixels is not None:
+            frames = pixels.shape[1]
+            batch["pixels"] = jnp.asarray(pixels)
+            seconds = (
+                np.broadcast_to(np.arange(frames), pixels.shape[:2]) if times is None else times
+            )
+            batch["times"] = jnp.asarray(seconds, jnp.float32)
+        return _forward(self.params, batch, jnp.int32(self.chat.visual), config=self.config)
+
+
+def _whole_rows(
+    params: lvlm.Params, batch: dict[str, jax.Array], visual_id: jax.Array, *, config: LvlmConfig
+) -> jax.Array:
+    tokens = batch["tokens"]
+    at = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+    batch = batch | {"segments": jnp.ones_like(tokens), "positions": at}
+    rng = jax.random.key(0)
+    hidden, _ = lvlm.forward(config, params, batch, rng=rng, visual_id=visual_id)  # pyright: ignore
+    logits: Any = lvlm.logits(config, params, hidden)
+    return logits
+
+
+_forward = jax.jit(_whole_rows, static_argnames=("config",))

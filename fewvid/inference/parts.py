@@ -1,0 +1,92 @@
+"""The steps of an answer as pure functions, each jitted alone so that each can be timed alone.
+
+pixels --encode--> Features --select--> kept --adapt--> visual --read--> first logits, cache
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fewvid import samplers
+from fewvid.models import lvlm
+from fewvid.models.attention import segment_mask
+from fewvid.models.config import LvlmConfig, kept_tokens
+
+
+def candidates(config: LvlmConfig) -> int:
+    """How many tokens of a frame the sampler chooses from: N, or Q after learned queries."""
+    sampler = dataclasses.replace(config.sampler, keep=None)
+    return kept_tokens(dataclasses.replace(config, sampler=sampler))
+
+
+@partial(jax.jit, static_argnames=("config",))
+def encode(params: lvlm.Params, pixels: jax.Array, *, config: LvlmConfig) -> lvlm.Features:
+    """pixels uint8[B,T,H,W,3] -> Features."""
+    return lvlm.encode(config, params, pixels)
+
+
+@partial(jax.jit, static_argnames=("config", "keep", "sampler"))
+def select(
+    params: lvlm.Params,
+    features: lvlm.Features,
+    times: jax.Array,
+    rng: jax.Array,
+    *,
+    config: LvlmConfig,
+    keep: int,
+    sampler: str,
+) -> tuple[samplers.Selection | None, jax.Array]:
+    """What the sampler keeps (None where it keeps everything), and the response it looked at."""
+    visual = lvlm.see(config, params, features, times, keep=keep, sampler=sampler, rng=rng)
+    return visual.selection, visual.response
+
+
+@partial(jax.jit, static_argnames=("config",))
+def adapt(
+    params: lvlm.Params,
+    features: lvlm.Features,
+    times: jax.Array,
+    selection: samplers.Selection | None,
+    *,
+    config: LvlmConfig,
+) -> jax.Array:
+    """The visual tokens float[B,T,M,D_llm] of what `select` kept."""
+    sample = None if selection is None else lambda tokens, response: selection
+    module = lvlm.Lvlm(config)
+    visual: Any = module.apply({"params": params}, features, times, sample, method="see")
+    return visual.tokens
+
+
+@partial(jax.jit, static_argnames=("config", "length"))
+def read(
+    params: lvlm.Params,
+    visual: jax.Array | None,
+    tokens: jax.Array,
+    last: jax.Array,
+    visual_id: jax.Array,
+    *,
+    config: LvlmConfig,
+    length: int,
+) -> tuple[jax.Array, lvlm.Cache]:
+    """Reads prompts into a new cache of `length` slots: (float32[B,V] after index `last`, cache).
+
+    tokens int32[B,L], right-padded; last int32[B]. Padding takes the slots after `last`, which
+    the answer overwrites one by one before it looks at them.
+    """
+    batch, prompt = tokens.shape
+    at = jnp.arange(prompt)
+    segments = (at <= last[:, None]).astype(jnp.int32)
+    mask = jnp.pad(segment_mask(segments), ((0, 0),) * 3 + ((0, length - prompt),))
+    positions = jnp.broadcast_to(at, tokens.shape)
+    empty = lvlm.new_cache(config, batch, length)
+    inputs: tuple[Any, ...] = (visual, tokens, positions, mask, tokens == visual_id, empty)
+    output: Any = lvlm.Lvlm(config).apply({"params": params}, *inputs, method="read")
+    hidden, cache = output
+    end = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+    logits: Any = lvlm.logits(config, params, end)
+    return logits, cache

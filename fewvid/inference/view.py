@@ -1,0 +1,92 @@
+"""A clip as the model sees it: encoded once, its tokens chosen once, however much is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fewvid import samplers
+from fewvid.data.clip import Clip
+from fewvid.data.images import resize
+from fewvid.inference import parts
+from fewvid.inference.clock import Clock
+from fewvid.inference.selection import Selection
+from fewvid.models.config import kept_tokens
+
+if TYPE_CHECKING:
+    from fewvid.inference.model import Model
+
+ELSEWHERE = (
+    "this model chooses among its adapter's outputs, which are no patches: "
+    "marked are the patches with the highest response of the encoder"
+)
+
+
+class View:
+    """Encodes a clip and lets the sampler choose; the rest waits until it is asked for.
+
+    Raises UserError for K outside 1..N and for an unknown sampler.
+    """
+
+    def __init__(
+        self, model: Model, clip: Clip, keep: int | None, sampler: str | None, seed: int
+    ) -> None:
+        config = model.config
+        self.model, self.clip, self.clock = model, clip, Clock()
+        self.kept = kept_tokens(config, keep)
+        self.sampler = sampler or config.sampler.name
+        samplers.find(self.sampler)
+
+        pixels = resize(clip.frames, config.encoder.image_size)[None]
+        self.times = clip.times[None].astype(np.float32)
+        self.features = self.run("encode", parts.encode, pixels, config=config)
+        self.chosen: samplers.Selection | None = None
+        self.response = self.features.response
+        if self.kept < parts.candidates(config):
+            self.chosen, self.response = self.run(
+                "select",
+                parts.select,
+                self.features,
+                self.times,
+                jax.random.key(seed),
+                config=config,
+                keep=self.kept,
+                sampler=self.sampler,
+            )
+
+    def run(self, part: str, function: Any, *arguments: Any, **static: Any) -> Any:
+        """Runs a part that takes the params first, on this view's clock."""
+        programs, params = self.model.programs, self.model.params
+        return programs.run(self.clock, part, function, params, *arguments, **static)
+
+    def visual(self) -> jax.Array:
+        """The visual tokens float[1,T,M,D] that the decoder reads."""
+        config = self.model.config
+        return self.run("adapt", parts.adapt, self.features, self.times, self.chosen, config=config)
+
+    def selection(self) -> Selection:
+        """What was kept, with the frames as the file shows them."""
+        response, chosen, notes = self.response, self.chosen, self.clip.notes
+        encoder = self.model.config.encoder
+        if chosen is None:
+            whole = np.arange(encoder.tokens, dtype=np.int32)
+            indices = np.broadcast_to(whole, (len(self.clip.frames), encoder.tokens))
+        elif response.shape[-1] == encoder.tokens:
+            indices = np.asarray(chosen.indices[0])
+        else:
+            response = self.features.response
+            top = jax.lax.top_k(response[0], min(self.kept, encoder.tokens))[1]
+            indices, notes = np.asarray(jnp.sort(top, -1)), (*notes, ELSEWHERE)
+        return Selection(
+            indices=indices,
+            scores=np.asarray(response[0], np.float32),
+            frames=self.clip.frames,
+            times=self.clip.times,
+            grid=encoder.grid,
+            sampler=self.sampler if chosen is not None else "",
+            model=self.model.name,
+            notes=notes,
+        )
