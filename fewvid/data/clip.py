@@ -51,10 +51,14 @@ class Deadline:
         """Returns the seconds that are left, at least a hundredth (libav reads 0 as 'for ever')."""
         return max(self._end - time.monotonic(), 0.01)
 
+    def spent(self, part: float) -> bool:
+        """Says whether this part of the time is over: a slow reader makes do with what it has."""
+        return self._seconds - self.left() > part * self._seconds
+
     def check(self) -> None:
         """Raises UserError when the time is over."""
         if time.monotonic() > self._end:
             raise UserError(
-                f"{self._path}: reading took longer than {self._seconds:g} s; the file hangs the "
-                "decoder or is too much for it: ask for fewer frames, cut the video or raise timeout_s"
+                f"{self._path}: reading took longer than {self._seconds:g} s; it hangs the "
+                "decoder or is too long for it: ask for fewer frames or raise timeout_s"
             )

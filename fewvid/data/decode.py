@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from fewvid.data import decode_opencv, decode_pyav, picture_folder
+from fewvid.data.claims import check_claims
 from fewvid.data.clip import Clip, Deadline, Unreadable
 from fewvid.data.frames import Stack
 from fewvid.data.images import load_image
@@ -36,7 +39,8 @@ def decode_video(
 
     A still picture is a video of one frame; a folder of pictures is one of a frame a second, in
     the natural order of their names. Where fewer frames exist than are asked for, those are
-    returned, each once, and `Clip.notes` says so. Damaged files give the frames that decode.
+    returned, each once, and `Clip.notes` says so. A file that is slow to decode gives what half of
+    the time allows (key frames, or its first part) and a note. Damaged files give the frames that decode.
     May be called from many threads at once.
 
     Args:
@@ -65,10 +69,12 @@ def decode_video(
     deadline = Deadline(path, timeout_s)
     if path.is_dir():
         return picture_folder.read(path, frames, size, deadline)
-    if is_picture(check_file(path, wanted="a video file")):
+    head = check_file(path, wanted="a video file")
+    check_claims(path, head)
+    if is_picture(head):
         stack = Stack(path, size)
         stack.add(load_image(path))
-        return stack.clip([0.0], frames, 1, 0.0, "pictures", ())
+        return stack.clip(np.zeros(1), frames, 1, 0.0, "pictures", ())
     reasons = []
     for name in _READERS if backend == "auto" else (backend,):
         try:

@@ -11,6 +11,8 @@ from typing import Any
 import av
 import av.logging
 import numpy as np
+from av import error as av_error
+from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
@@ -20,9 +22,6 @@ from fewvid.errors import UserError
 
 # libav would print to stderr, and PyAV's callback into Python can deadlock with libav's threads.
 av.logging.set_level(None)
-
-# Below this many pixels in a whole file, starting threads costs more than they bring.
-_SMALL_PIXELS = 2**22
 
 
 @dataclass
@@ -35,6 +34,7 @@ class VideoFile:
     deadline: Deadline
     errors: int = 0
     last_error: str = ""
+    refused: bool = False  # the decoder did not accept what it was given, such as a frame size
 
     def packets(self) -> Iterator[Any]:
         """Yields the packets that can be read, then None (which tells a decoder to flush)."""
@@ -43,7 +43,7 @@ class VideoFile:
                 self.deadline.check()
                 if packet.size:
                     yield packet
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             self.note(error)
         yield None
 
@@ -57,9 +57,9 @@ class VideoFile:
         for packet in self.packets():
             try:
                 decoded = self.stream.codec_context.decode(packet)
-            except av.error.EOFError:
+            except av_error.EOFError:
                 return
-            except av.FFmpegError as error:
+            except FFmpegError as error:
                 self.note(error)
                 lost = True
                 continue
@@ -71,11 +71,12 @@ class VideoFile:
                 check_pixels(self.path, frame.width, frame.height)
                 yield frame
 
-    def note(self, error: av.FFmpegError) -> None:
+    def note(self, error: FFmpegError) -> None:
         """Counts one damage."""
         self.deadline.check()
         self.errors += 1
         self.last_error = error.strerror or str(error)
+        self.refused |= isinstance(error, av_error.ArgumentError)
 
     def seconds(self, stamp: int | None) -> float | None:
         """Returns a time stamp or a length of this stream in seconds."""
@@ -105,8 +106,11 @@ class VideoFile:
 
 
 @contextmanager
-def open_video(path: Path, deadline: Deadline) -> Iterator[VideoFile]:
+def open_video(path: Path, deadline: Deadline, *, threads: bool = False) -> Iterator[VideoFile]:
     """Opens the first video stream of a file that is no cover picture.
+
+    Without threads a damaged file gives the same frames on every machine, and a small one is read
+    faster; a long sound one is read faster with them.
 
     Raises:
       Unreadable: libav knows no such format.
@@ -116,7 +120,7 @@ def open_video(path: Path, deadline: Deadline) -> Iterator[VideoFile]:
     options = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
         container = av.open(f"file:{path}", options=options, timeout=deadline.left())
-    except (av.FFmpegError, ValueError) as error:
+    except (FFmpegError, ValueError) as error:
         deadline.check()
         reason = getattr(error, "strerror", None) or str(error)
         raise Unreadable(f"not a video that can be read ({reason})") from None
@@ -130,11 +134,13 @@ def open_video(path: Path, deadline: Deadline) -> Iterator[VideoFile]:
         # A size of 0 is not known before the first frame in some formats.
         check_pixels(path, stream.width or 1, stream.height or 1)
         video = VideoFile(path, container, stream, deadline)
-        if 0 < video.announced_pixels <= _SMALL_PIXELS:
+        # Once for libav's look at the file, above, and once for the decoder itself.
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        if threads:
+            stream.codec_context.thread_type = "AUTO"
+        else:
             stream.codec_context.thread_type = "NONE"
             stream.codec_context.thread_count = 1
-        else:
-            stream.codec_context.thread_type = "AUTO"
         yield video
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
+from av.error import FFmpegError
 
 from fewvid.data.clip import Clip, Deadline
 from fewvid.data.decode_pyav_file import Converter, VideoFile, open_video
@@ -47,12 +47,15 @@ def read_seeking(path: Path, frames: int, size: int | None, deadline: Deadline) 
         duration = seconds[-1] - seconds[0] + index.last_gap
         if video.is_short(len(seconds), duration):
             raise Surprise
-    chosen = choose(seconds, frames)
+    wanted = [index.stamps[i] for i in choose(seconds, frames)]
     stack = Stack(path, size)
-    with open_video(path, deadline) as video:
-        _collect(video, index, [index.stamps[i] for i in chosen], stack)
-    times = seconds - seconds[0]
-    return stack.clip(times[chosen], frames, len(times), duration, "pyav", ())
+    with open_video(path, deadline, threads=True) as video:
+        used = _collect(video, index, wanted, stack)
+    times = seconds[np.searchsorted(index.stamps, used)] - seconds[0]
+    notes: tuple[str, ...] = ()
+    if used != wanted:
+        notes = ("slow to decode: later frames are the key frames nearest to their moments",)
+    return stack.clip(times, frames, len(seconds), duration, "pyav", notes)
 
 
 def _scan(video: VideoFile) -> _Index:
@@ -76,21 +79,29 @@ def _scan(video: VideoFile) -> _Index:
     return _Index(stamps, sorted(keys) if seekable else [], shown[stamps[-1]])
 
 
-def _collect(video: VideoFile, index: _Index, wanted: list[int], stack: Stack) -> None:
-    """Adds the frames with the wanted stamps (rising) to the stack."""
+def _collect(video: VideoFile, index: _Index, wanted: list[int], stack: Stack) -> list[int]:
+    """Adds the frames with the wanted stamps (rising) to the stack; returns the stamps added.
+
+    Past half of the time, a wanted frame is replaced by its key frame, which costs one picture.
+    """
     convert = Converter()
     frames = video.frames()
     at = index.stamps[0]  # where the decoder stands
+    used: list[int] = []
     for stamp in wanted:
         # The last key frame at or before a frame in time also precedes it in the file, even
         # where frames shown before a key frame follow it in the file (open groups of pictures).
         place = bisect.bisect_right(index.keys, stamp) - 1
         key = index.keys[place] if place >= 0 else index.stamps[0]
+        if index.keys and video.deadline.spent(0.5):
+            stamp = key
+            if used and stamp <= used[-1]:
+                continue
         between = bisect.bisect_left(index.stamps, key) - bisect.bisect_left(index.stamps, at)
         if between > _SEEK_GAP:
             try:
                 video.container.seek(key, stream=video.stream)
-            except (av.FFmpegError, OSError):
+            except (FFmpegError, OSError):
                 raise Surprise from None
             video.stream.codec_context.flush_buffers()
             frames = video.frames()
@@ -98,7 +109,9 @@ def _collect(video: VideoFile, index: _Index, wanted: list[int], stack: Stack) -
         if video.errors or frame.is_corrupt:
             raise Surprise
         stack.add(convert(frame), frame.rotation)
+        used.append(stamp)
         at = stamp
+    return used
 
 
 def _until(frames: Any, stamp: int) -> Any:

@@ -15,7 +15,7 @@ from fewvid.data.clip import Clip
 from fewvid.data.images import resize
 from fewvid.errors import UserError
 
-# 8 pictures of 8192x8192, or 10 minutes of 64x64 at 30 frames/s; above that the caller forgot size=.
+# Ten pictures of 8192x8192, or a minute of 720p; above that the caller forgot size=.
 MAX_CLIP_BYTES = 2**31
 
 

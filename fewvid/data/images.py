@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fewvid.data.claims import check_claims
 from fewvid.data.sniff import check_file, check_pixels
 from fewvid.errors import UserError
 
@@ -25,19 +26,17 @@ def load_image(path: str | Path) -> np.ndarray:
       UserError: the file is missing, empty, no picture, damaged, or larger than `MAX_PIXELS`.
     """
     path = Path(path)
-    check_file(path, wanted="a picture")
+    check_claims(path, check_file(path, wanted="a picture"))
     try:
-        # Opened from a handle of our own and not by name: Pillow warns about size at open, and
-        # we want to speak first. `open` reads the header only, so nothing is allocated yet.
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        with Image.open(path) as image:
-            Image.MAX_IMAGE_PIXELS = limit
+        with Image.open(path) as image:  # reads the header only: nothing is allocated yet
             check_pixels(path, *image.size)
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: the header claims too many pixels ({error})") from None
     except UnidentifiedImageError:
         raise UserError(
-            f"{path}: not a picture that can be read; wanted a PNG, JPEG, GIF, WebP, BMP or TIFF file"
+            f"{path}: no picture that can be read; wanted PNG, JPEG, GIF, WebP, BMP or TIFF"
         ) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise UserError(f"{path}: the picture is damaged ({error})") from None

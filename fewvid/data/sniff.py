@@ -1,7 +1,7 @@
 """A look at a file before any decoder sees it: the plain mistakes, told in one line.
 
 Decoders guess: they open a text file as ANSI art, a playlist as a network stream, and allocate
-what a header claims. What can be refused from the file's name, size and first bytes is refused here.
+what a header claims. What a file's name, size and first bytes tell against it is refused here.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def check_pixels(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise UserError(
             f"{path}: the header claims {width}x{height} pixels, more than the "
-            f"{MAX_SIDE}x{MAX_SIDE} = {MAX_PIXELS} that are read; the file is damaged, or scale it down"
+            f"{MAX_SIDE}x{MAX_SIDE} = {MAX_PIXELS} that are read; is the file damaged?"
         )
 
 
