@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,6 +11,8 @@ import numpy as np
 
 from fewvid.data.sample import Sample
 from fewvid.errors import UserError
+
+_log = logging.getLogger(__name__)
 
 # Far above what a sound file takes: which files are bad must not hang on how busy a machine is.
 TIMEOUT_S = 60.0
@@ -33,18 +36,14 @@ def read_frames(sample: Sample, frames: int, image_size: int) -> Frames:
     if sample.media is None:
         empty = np.zeros((0, image_size, image_size, 3), np.uint8)
         return Frames(empty, np.zeros(0, np.float32))
-    from fewvid.data.images import load_image, resize
-
     if sample.media_type == "image":
-        pixels, times = load_image(sample.media)[None], np.zeros(1, np.float32)
-    else:
-        from fewvid.data.decode import decode_video
+        from fewvid.data.images import load_image, resize
 
-        clip = decode_video(sample.media, frames, timeout_s=TIMEOUT_S)
-        pixels, times = clip.frames, clip.times
-    if pixels.shape[1:3] != (image_size, image_size):
-        pixels = resize(pixels, image_size)
-    return Frames(pixels[:frames], times[:frames].astype(np.float32))
+        return Frames(resize(load_image(sample.media)[None], image_size), np.zeros(1, np.float32))
+    from fewvid.data.decode import decode_video
+
+    clip = decode_video(sample.media, frames, size=image_size, timeout_s=TIMEOUT_S)
+    return Frames(clip.frames, clip.times)
 
 
 def frame_reader(frames: int, image_size: int, cache_bytes: int = 0) -> ReadFrames:
@@ -79,9 +78,9 @@ class BadSamples:
     Counts each file once, however often it comes up. Safe to use from many threads.
     """
 
-    def __init__(self, max_fraction: float = 0.05, minimum: int = 20) -> None:
-        """max_fraction: of the files seen; not judged before `minimum` files were seen."""
-        self.max_fraction = max_fraction
+    def __init__(self, max_bad_fraction: float = 0.05, minimum: int = 20) -> None:
+        """max_bad_fraction: of the files seen; not judged before `minimum` files were seen."""
+        self.max_bad_fraction = max_bad_fraction
         self.minimum = minimum
         self.reasons: dict[str, str] = {}
         self.dropped_questions = 0
@@ -100,13 +99,15 @@ class BadSamples:
     def bad(self, name: str, reason: str) -> None:
         """Notes a file that did not. Raises UserError past the fraction."""
         with self._lock:
+            if name not in self.reasons:
+                _log.warning("skipped %s: %s", name, reason)
             self._seen.add(name)
             self.reasons[name] = reason
             count, seen = len(self.reasons), len(self._seen)
-        if seen >= self.minimum and count > self.max_fraction * seen:
+        if seen >= self.minimum and count > self.max_bad_fraction * seen:
             raise UserError(
                 f"{count} of {seen} media files could not be read, over max_bad_fraction="
-                f"{self.max_fraction}; the last: {name}: {reason}"
+                f"{self.max_bad_fraction}; the last: {name}: {reason}"
             )
 
     def dropped(self, count: int) -> None:

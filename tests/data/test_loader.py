@@ -129,7 +129,7 @@ def test_bad_media_are_counted_and_replaced_the_same_way_each_time(sources, shap
     folder = sources[0].manifest.parent
     (folder / "002.png").write_bytes(b"no picture")
     (folder / "003.png").unlink()
-    reports = [BadSamples(max_fraction=0.5), BadSamples(max_fraction=0.5)]
+    reports = [BadSamples(max_bad_fraction=0.5), BadSamples(max_bad_fraction=0.5)]
     runs = [
         take(train_iterator(sources, shape, chat, seed=1, report=r, threads=t), 6)
         for r, t in zip(reports, (1, 4), strict=True)
@@ -145,7 +145,7 @@ def test_too_many_bad_media_stop_the_run(sources, shape, chat):
     for name in ("001", "002", "003"):
         (sources[0].manifest.parent / f"{name}.png").write_bytes(b"")
     iterator = train_iterator(
-        sources, shape, chat, seed=1, report=BadSamples(max_fraction=0.1, minimum=5)
+        sources, shape, chat, seed=1, report=BadSamples(max_bad_fraction=0.1, minimum=5)
     )
     with pytest.raises(UserError, match="max_bad_fraction"):
         take(iterator, 10)

@@ -57,7 +57,7 @@ def test_the_cache_reads_a_file_once_and_stops_when_full(monkeypatch):
 
 
 def test_bad_samples_stop_a_run_past_the_fraction():
-    report = BadSamples(max_fraction=0.1, minimum=10)
+    report = BadSamples(max_bad_fraction=0.1, minimum=10)
     for i in range(18):
         report.good(str(i))
     report.bad("x", "is empty")
@@ -70,4 +70,4 @@ def test_bad_samples_stop_a_run_past_the_fraction():
 
 
 def test_few_files_are_not_judged():
-    BadSamples(max_fraction=0.0, minimum=2).bad("x", "is empty")
+    BadSamples(max_bad_fraction=0.0, minimum=2).bad("x", "is empty")
