@@ -97,8 +97,16 @@ def test_a_group_counts_as_its_rarest_dimension():
         (sample(i, str(i)), sample(i, str(i), "rare" if i % 20 == 0 else "count"))
         for i in range(400)
     ]
-    ten = subset(groups, 0.1)
-    assert sum(group[1].dimension == "rare" for group in ten) == 2
+    for seed in range(5):
+        ten = subset(groups, 0.1, seed)
+        assert sum(group[1].dimension == "rare" for group in ten) == 2
+
+
+def test_many_dimensions_of_one_group_do_not_crowd_out_the_rest():
+    groups = [(sample(i, str(i), f"d{i}" if i < 100 else "colour"),) for i in range(1000)]
+    for seed in range(3):
+        single = sum(group[0].dimension != "colour" for group in subset(groups, 0.1, seed))
+        assert 1 <= single <= 25  # 10 of 100, give or take
 
 
 def test_a_fraction_outside_0_to_1_is_refused():
