@@ -16,12 +16,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
-def repository() -> Path:
-    """The checkout's root."""
-    return REPOSITORY
-
-
-@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real videos and pictures beside the checkout; skips where there is none."""
     folder = REPOSITORY.parent / "shared" / "data"
