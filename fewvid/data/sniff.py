@@ -66,8 +66,8 @@ def is_picture(head: bytes) -> bool:
     """Says whether a file is a still picture (moving GIF, APNG and WebP are not still)."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return b"acTL" not in head
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return True
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP" and len(head) > 20:
+        return not (head[12:16] == b"VP8X" and head[20] & 2)  # the flag of an animation
     return head.startswith((b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*"))
 
 
