@@ -55,7 +55,7 @@ def save(
         weights.write(beside, params, dtype=dtype, shard_bytes=shard_bytes)
         tokenizer.save_pretrained(str(beside))
         (beside / "card.md").write_text(card, encoding="utf-8")
-        beside.chmod(0o755)  # mkdtemp's is for its owner alone
+        _open_to_readers(beside)
         _replace(directory, beside)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -175,6 +175,13 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 def _write_json(file: Path, values: dict[str, Any]) -> None:
     file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _open_to_readers(directory: Path) -> None:
+    """mkdtemp and safetensors write for their owner alone; a model is there to be shared."""
+    directory.chmod(0o755)
+    for file in directory.iterdir():
+        file.chmod(0o644)
 
 
 def _replace(directory: Path, beside: Path) -> None:

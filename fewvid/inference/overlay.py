@@ -22,6 +22,7 @@ GREY = (142, 149, 160)
 ACCENT = (255, 200, 61)
 
 SIDE = 224  # a square frame is drawn this wide; others get the same area
+MOST_SIDE = 448  # where frames are few they are drawn larger
 MOST_IN_ROW = 8
 MOST_WIDTH = 2000
 LEAST_WIDTH = 720
@@ -39,7 +40,7 @@ def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Im
     Returns an RGB picture. Text that a font has no glyph for is drawn as a box, never an error.
     """
     count, height, width = selection.frames.shape[:3]
-    tile = tile_size(width, height)
+    tile = tile_size(width, height, count)
     columns = _columns(count, tile[0])
     rows = math.ceil(count / columns)
     inner = max(columns * (tile[0] + GAP) - GAP, LEAST_WIDTH)
@@ -86,10 +87,15 @@ def caption(selection: Selection) -> str:
     return "  ·  ".join(part for part in (selection.model, selection.sampler, kept) if part)
 
 
-def tile_size(width: int, height: int) -> tuple[int, int]:
-    """The drawn size of a frame: its own aspect (clamped to 1:4 .. 4:1), the area of SIDE**2."""
-    aspect = min(max(width / height, 0.25), 4.0)
-    return round(SIDE * math.sqrt(aspect)), round(SIDE / math.sqrt(aspect))
+def tile_size(width: int, height: int, count: int) -> tuple[int, int]:
+    """The drawn size of one of `count` frames: its own aspect (clamped to 1:4 .. 4:1).
+
+    All aspects get the area of SIDE**2; few frames get more, to fill the least width.
+    """
+    stretch = math.sqrt(min(max(width / height, 0.25), 4.0))
+    fill = ((LEAST_WIDTH + GAP) / count - GAP) / stretch
+    side = min(max(SIDE, fill), MOST_SIDE)
+    return round(side * stretch), round(side / stretch)
 
 
 def frame_tile(frame: np.ndarray, kept: np.ndarray, size: tuple[int, int]) -> Image.Image:

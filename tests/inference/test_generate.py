@@ -44,9 +44,7 @@ def start(config, params, prompts, rows=slice(None), length=32):
 def answers(config, params, prompts, rows=slice(None), max_tokens=12, eos=EOS, **draw):
     begun = start(config, params, prompts, rows)
     draw = Draw.of(eos, **draw)
-    return np.asarray(
-        generate.generate(config, params, *begun, max_tokens=max_tokens, draw=draw)
-    )
+    return np.asarray(generate.generate(config, params, *begun, max_tokens=max_tokens, draw=draw))
 
 
 def step_by_step(config, params, prompts, row, count):

@@ -1,0 +1,100 @@
+"""`chat` as a user runs it: the answer on stdout, all else on stderr, mistakes before the work."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from fewvid.__main__ import main
+
+QUESTION = "Which way does the red circle move?"
+
+
+@pytest.fixture
+def chat(directory, video):
+    """Runs `chat MODEL VIDEO ...` with a small budget."""
+    return lambda *more: main(
+        ["chat", str(directory), str(video), *more, "--keep", "4", "--max-tokens", "4"]
+    )
+
+
+def test_json_is_one_object_and_nothing_else(chat, video, capsys):
+    assert chat(QUESTION, "--json", "--frames", "20") == 0
+    out, err = capsys.readouterr()
+    got = json.loads(out)
+    assert out.count("\n") == 1
+    assert err == ""
+    assert (got["question"], got["video"], got["model"]) == (QUESTION, str(video), "tiny")
+    assert (got["frames"], got["tokens_per_frame"], got["kept_per_frame"]) == (12, 16, 4)
+    assert got["sampler"] == "attention"
+    assert any("12" in note for note in got["notes"])
+    parts = "decode encode select adapt prefill generate compile load"
+    assert set(got["milliseconds"]) == set(parts.split())
+    assert min(got["milliseconds"].values()) > 0
+
+
+def test_the_answer_is_printed_and_the_picture_written(chat, tmp_path, capsys):
+    assert chat(QUESTION, "--overlay", str(tmp_path / "a.png"), "--frames", "20") == 0
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert out.count("\n") == 1
+    assert "note: " in err
+    assert "a.png" in err
+    assert Image.open(tmp_path / "a.png").width > 700
+
+
+def test_a_conversation_ends_with_exit(chat, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\n\nHow many?\nexit\nno\n"))
+    assert chat() == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+def test_a_conversation_ends_with_the_input(chat, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("How many?"))
+    assert chat() == 0
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "shape5"}, "no model directory"),
+        ({"video": "none.mp4"}, "none.mp4"),
+        ({"more": ["--keep", "17"]}, "--keep 1 to 16"),
+        ({"more": ["--keep", "0"]}, "--keep 1 to 16"),
+        ({"more": ["--frames", "0"]}, "--frames"),
+        ({"more": ["--sampler", "atention", "--keep", "4"]}, "Did you mean 'attention'"),
+        ({"more": ["--backend", "pyva"]}, "Did you mean 'pyav'"),
+        ({"more": ["--max-tokens", "0"]}, "--max-tokens"),
+        ({"more": ["--temperature", "nan"]}, "--temperature"),
+        ({"more": ["--overlay", "none/a.png"]}, "no folder none"),
+        ({"more": ["--json"], "question": []}, "--json"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(directory, video, change, said, capsys):
+    given = {"model": str(directory), "video": str(video), "question": ["How many?"], "more": []}
+    given |= change
+    code = main(["chat", given["model"], given["video"], *given["question"], *given["more"]])
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.startswith("fewvid: error: ")
+    assert err.count("\n") == 1
+    assert said in err
+
+
+def test_a_bad_video_is_said_before_jax_is_imported(directory, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"not a video")
+    code = (
+        "import sys; from fewvid.__main__ import main\n"
+        f"rc = main(['chat', {str(directory)!r}, {str(tmp_path / 'a.mp4')!r}, 'How many?'])\n"
+        "assert 'jax' not in sys.modules; sys.exit(rc)"
+    )
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "a.mp4" in done.stderr
+    assert time.monotonic() - start < 10

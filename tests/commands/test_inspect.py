@@ -1,0 +1,29 @@
+"""`inspect` writes a picture and a line a frame."""
+
+from PIL import Image
+
+from fewvid.__main__ import main
+
+
+def test_a_quarter_is_kept_where_nobody_says_how_many(directory, video, tmp_path, capsys):
+    out = tmp_path / "a.png"
+    assert main(["inspect", str(directory), str(video), "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["frame", "time", "kept"]
+    assert [line.split()[3] for line in lines[1:5]] == ["4"] * 4
+    assert "4 of 16 tokens" in lines[5]
+    assert lines[6].startswith(f"wrote {out}")
+    with Image.open(out) as picture:
+        assert picture.width > 700
+
+
+def test_a_question_is_answered(directory, video, tmp_path, capsys):
+    out, question = str(tmp_path / "a.png"), "How many?"
+    assert main(["inspect", str(directory), str(video), "--out", out, "--question", question]) == 0
+    assert capsys.readouterr().out.startswith(question)
+
+
+def test_a_place_that_is_not_there_is_said_first(directory, video, tmp_path, capsys):
+    out = str(tmp_path / "none" / "a.png")
+    assert main(["inspect", str(directory), "none.mp4", "--out", out]) == 2
+    assert "there is no folder" in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""The picture: bright where kept, dim where dropped, in the video's own aspect."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fewvid.errors import UserError
+from fewvid.inference import overlay
+from fewvid.inference.picture_path import check_picture_path
+from fewvid.inference.selection import Selection
+
+
+def selection(count=8, height=60, width=80, grid=4, kept=(5, 6), colour=(200, 100, 50)):
+    frames = np.broadcast_to(np.uint8(colour), (count, height, width, 3))
+    indices = np.tile(np.int32(kept), (count, 1))
+    scores = np.full((count, grid**2), 1 / grid**2, np.float32)
+    return Selection(indices, scores, frames, np.arange(count, dtype=np.float32) / 4, grid)
+
+
+def test_kept_patches_are_untouched_and_dropped_ones_dim_and_grey():
+    chosen = selection()
+    tile = np.asarray(overlay.frame_tile(chosen.frames[0], chosen.mask()[0], (224, 112)), float)
+    middle = {i: tile[112 // 8 + 28 * (i // 4), 28 + 56 * (i % 4)] for i in range(16)}
+    assert middle[5].tolist() == middle[6].tolist() == [200, 100, 50]
+    for i in set(range(16)) - {5, 6}:
+        assert middle[i].max() < 0.6 * 200
+        assert np.ptp(middle[i]) < 0.5 * 150
+
+
+def test_an_edge_runs_around_the_kept_region_and_not_through_it():
+    chosen = selection()
+    tile = np.asarray(overlay.frame_tile(chosen.frames[0], chosen.mask()[0], (224, 112)))
+    edge = (tile == overlay.ACCENT).all(-1)
+    rows, columns = np.nonzero(edge)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (28, 55, 56, 167)
+    assert edge[28:56, 56].all()
+    assert not edge[32:52, 60:164].any()  # patches 5 and 6 touch: no line between them
+
+
+def test_keeping_everything_draws_the_frame_alone():
+    chosen = selection(kept=tuple(range(16)))
+    tile = np.asarray(overlay.frame_tile(chosen.frames[0], chosen.mask()[0], (224, 224)))
+    assert (tile == (200, 100, 50)).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (1920, 1080), (320, 568), (3026, 1386)])
+def test_frames_keep_their_aspect_and_area(width, height):
+    drawn = overlay.tile_size(width, height, count=8)
+    assert drawn[0] / drawn[1] == pytest.approx(width / height, rel=0.02)
+    assert drawn[0] * drawn[1] == pytest.approx(overlay.SIDE**2, rel=0.02)
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (3, 1), (8, 1), (9, 2), (20, 3)])
+def test_frames_wrap_into_rows(count, rows):
+    picture = overlay.draw(selection(count, height=64, width=64))
+    row = overlay.tile_size(64, 64, count)[1] + 30
+    assert picture.height == pytest.approx(rows * row + 90, abs=40)
+    assert 720 <= picture.width <= overlay.MOST_WIDTH + 60
+
+
+def test_text_adds_lines_above_and_any_text_can_be_drawn():
+    plain = overlay.draw(selection())
+    short = overlay.draw(selection(), "Which way?", "left")
+    long = overlay.draw(selection(), "Wörter 左右 🚗 \u202e\x00 " * 40 + "x" * 900, "右" * 300)
+    assert plain.height < short.height < long.height < 3 * plain.height
+    assert plain.width == short.width == long.width
+
+
+def test_a_video_of_one_pixel_can_be_drawn():
+    assert isinstance(overlay.draw(selection(1, 1, 1, kept=(0,))), Image.Image)
+
+
+def test_the_caption_says_model_sampler_and_k_of_n():
+    assert overlay.caption(selection()) == "2 of 16 tokens kept in each frame"
+
+
+def test_a_picture_path_is_checked_before_the_work(tmp_path):
+    check_picture_path(tmp_path / "a.png")
+    with pytest.raises(UserError, match="there is no folder"):
+        check_picture_path(tmp_path / "none" / "a.png")
+    with pytest.raises(UserError, match=r"must end in .png"):
+        check_picture_path(tmp_path / "a.txt")
+    (tmp_path / "b.png").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        check_picture_path(tmp_path / "b.png")
