@@ -58,8 +58,11 @@ def _jpeg(file: BinaryIO) -> _Sizes:
     file.seek(2)
     for _ in range(_MOST_ENTRIES):
         segment = file.read(9)  # 0xff, kind, length of 2 bytes; in a frame header: depth, size
-        if len(segment) < 9 or segment[0] != 0xFF:
+        if len(segment) < 9:
             return
+        if segment[0] != 0xFF or segment[1] in (0x00, 0xFF):
+            file.seek(-8, 1)  # between segments: look one byte on, as decoders do
+            continue
         if 0xC0 <= segment[1] <= 0xCF and segment[1] not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", segment[5:9])
             yield width, height

@@ -39,8 +39,8 @@ def decode_video(
 
     A still picture is a video of one frame; a folder of pictures is one of a frame a second, in
     the natural order of their names. Where fewer frames exist than are asked for, those are
-    returned, each once, and `Clip.notes` says so. A file that is slow to decode gives what half of
-    the time allows (key frames, or its first part) and a note. Damaged files give the frames that decode.
+    returned, each once, and `Clip.notes` says so. Damaged files give the frames that decode, and
+    slow ones what half of the time allows (key frames, or their first part), with a note.
     May be called from many threads at once.
 
     Args:

@@ -108,7 +108,7 @@ def _damage(video: VideoFile, decoded: int, duration: float, corrupt: int) -> tu
         else:
             frames = "1 frame decodes" if decoded == 1 else f"{decoded} frames decode"
             found = f"{frames}: {duration:.1f} of the announced {video.announced_seconds:.1f} s"
-        return (f"{found}; the rest is {'damaged' if damaged else 'missing'}",)
+        return (f"{found}; {'the rest is damaged' if damaged else 'there are no more'}",)
     if damaged:
         return (f"the file is damaged; the {decoded} frames that decode are used",)
     return ()

@@ -43,7 +43,7 @@ class VideoFile:
                 self.deadline.check()
                 if packet.size:
                     yield packet
-        except FFmpegError as error:
+        except (FFmpegError, ValueError) as error:
             self.note(error)
         yield None
 
@@ -59,7 +59,7 @@ class VideoFile:
                 decoded = self.stream.codec_context.decode(packet)
             except av_error.EOFError:
                 return
-            except FFmpegError as error:
+            except (FFmpegError, ValueError) as error:  # ValueError: a codec without a name
                 self.note(error)
                 lost = True
                 continue
@@ -71,11 +71,11 @@ class VideoFile:
                 check_pixels(self.path, frame.width, frame.height)
                 yield frame
 
-    def note(self, error: FFmpegError) -> None:
+    def note(self, error: FFmpegError | ValueError) -> None:
         """Counts one damage."""
         self.deadline.check()
         self.errors += 1
-        self.last_error = error.strerror or str(error)
+        self.last_error = getattr(error, "strerror", None) or str(error)
         self.refused |= isinstance(error, av_error.ArgumentError)
 
     def seconds(self, stamp: int | None) -> float | None:
@@ -91,6 +91,8 @@ class VideoFile:
     @property
     def announced_seconds(self) -> float:
         """The length by the header, 0 where it tells none."""
+        if self.stream.duration:
+            return float(self.stream.duration * self.stream.time_base)
         return (self.container.duration or 0) / av.time_base
 
     def is_short(self, frames: int, seconds: float) -> bool:
@@ -130,7 +132,10 @@ def open_video(path: Path, deadline: Deadline, *, threads: bool = False) -> Iter
             audio = any(stream.type == "audio" for stream in container.streams)
             holds = "only audio" if audio else "no pictures"
             raise UserError(f"{path}: holds {holds}; wanted a file with a video stream")
-        stream = pictures[0]
+        # A stream of a codec that libav does not know has no decoder, and no size either.
+        stream = next((s for s in pictures if s.codec_context is not None), None)
+        if stream is None:
+            raise Unreadable("its video codec is not known")
         # A size of 0 is not known before the first frame in some formats.
         check_pixels(path, stream.width or 1, stream.height or 1)
         video = VideoFile(path, container, stream, deadline)

@@ -96,8 +96,8 @@ class Stack:
         """Returns the pictures as a `Clip`; adds the notes that hold for every backend."""
         count = len(self._pictures)
         if asked is not None and count < asked:
-            exist = "1 frame exists" if count == 1 else f"{count} frames exist"
-            notes += (f"{asked} frames were asked for, {exist}: used {count}",)
+            exist = "" if available >= asked else f", {available} exist{'s' * (available == 1)}"
+            notes += (f"{asked} frames were asked for{exist}: used {count}",)
         if self.resized:
             notes += ("the frame size changes within the video; all are brought to the first",)
         return Clip(

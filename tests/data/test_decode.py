@@ -8,6 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from fewvid.data import decode_pyav
@@ -152,7 +153,7 @@ def test_fewer_frames_than_asked(tmp_path):
     clip = decode_video(write(tmp_path / "a.mp4", 3), 8)
     assert numbers(clip) == [0, 1, 2]
     assert clip.asked == 8
-    assert clip.notes == ("8 frames were asked for, 3 frames exist: used 3",)
+    assert clip.notes == ("8 frames were asked for, 3 exist: used 3",)
 
 
 @pytest.mark.parametrize(
@@ -312,6 +313,27 @@ def test_says_in_one_line_why_it_reads_nothing(tmp_path, backend, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_codec_without_decoder_is_named_as_the_reason(tmp_path):
+    path = write(tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9"))
+    with pytest.raises(UserError, match="codec is not known"):
+        decode_video(path, 8)
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path):
+    with av.open(str(tmp_path / "a.m4a"), "w", format="mp4") as container:
+        sound = container.add_stream("aac", rate=16000, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width = cover.height = 16
+        cover.pix_fmt = "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24")
+        container.mux([*cover.encode(picture), *cover.encode()])
+        container.mux([*sound.encode(silence()), *sound.encode()])
+    with pytest.raises(UserError, match="holds only audio"):
+        decode_video(tmp_path / "a.m4a", 8)
+
+
 def test_says_which_argument_is_wrong(tmp_path):
     path = write(tmp_path / "a.mp4")
     with pytest.raises(UserError, match="frames=0: wanted 1 or more"):
@@ -338,6 +360,7 @@ def test_a_slow_file_gives_what_the_time_allows(tmp_path, monkeypatch):
     monkeypatch.setattr(decode_pyav, "_HELD_BYTES", 0)
     keys = decode_video(path, 4)
     assert (keys.times * 4).tolist() == [0, 10, 30, 50]
+    assert len(keys.notes) == 1
     assert "key frames" in keys.notes[0]
 
 
@@ -348,3 +371,8 @@ def test_many_threads_read_the_same(tmp_path):
         clips = list(pool.map(lambda i: decode_video(paths[i % 4], 4), range(64)))
     for i, clip in enumerate(clips):
         np.testing.assert_array_equal(clip.frames, expected[i % 4])
+
+
+def test_sound_that_outlasts_the_pictures_is_no_damage(tmp_path):
+    path = write(tmp_path / "a.mp4", 2, sound=True)  # half a second of pictures, one of sound
+    assert decode_video(path, 2).notes == ()

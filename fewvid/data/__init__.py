@@ -1,0 +1,1 @@
+"""From files to batches: videos, pictures, manifests, tokens, and the built-in world."""
