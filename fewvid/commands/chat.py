@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument("--temperature", type=float, default=0.0, help="0, the default: no chance")
     parser.add_argument("--max-tokens", type=int, default=32, help="longest answer (default 32)")
+    # argparse before Python 3.12.8 takes a question that follows a flag for one too many
+    setattr(parser, "parse_args", parser.parse_intermixed_args)  # noqa: B010
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
             "--temperature must be 0 or more and --max-tokens 1 or more, got "
             f"{args.temperature:g} and {args.max_tokens}"
         )
-    view, before = look.look(args, args.overlay)
+    view, before = look.look(args, args.overlay, ask=True)
     from fewvid.inference.conversation import Conversation
 
     conversation = Conversation(view)

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """K is a quarter of N where neither --keep nor the model says it."""
-    view, _ = look.look(args, args.out, quarter=True)
+    view, _ = look.look(args, args.out, ask=bool(args.question), quarter=True)
     from fewvid.inference import overlay
     from fewvid.inference.conversation import Conversation
 

@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def look(
-    args: argparse.Namespace, picture: Path | None, *, quarter: bool = False
+    args: argparse.Namespace, picture: Path | None, *, ask: bool, quarter: bool = False
 ) -> tuple[View, dict[str, float]]:
     """Checks what the user gave, cheapest first, and has the model look at the clip.
 
     picture: where one is to be written later, checked now. quarter: K is a quarter of N where
-    neither --keep nor the model says it. Also returns the milliseconds of `decode` and `load`.
+    neither --keep nor the model says it. ask: questions will be asked. Also returns the milliseconds of `decode` and `load`.
     jax is imported after the video is read, so that a bad file is said at once.
     """
     from fewvid.checkpoints import model_directory
@@ -52,14 +52,16 @@ def look(
 
     clock = Clock(("decode", "load"))
     with clock.measure("decode"):
-        clip = decode_video(args.video, frames, backend=args.backend)
+        # the frames' own size is for the picture alone; without one, memory stays small
+        size = None if picture else config.encoder.image_size
+        clip = decode_video(args.video, frames, size=size, backend=args.backend)
     if not getattr(args, "json", False):
         say(clip.notes)
     with clock.measure("load"):
         from fewvid.inference.model import load
 
         model = load(args.model)
-    view = model.look(clip, keep=keep, sampler=args.sampler, seed=args.seed)
+    view = model.look(clip, keep=keep, sampler=args.sampler, seed=args.seed, to_ask=ask)
     return view, clock.milliseconds
 
 

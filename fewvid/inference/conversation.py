@@ -13,6 +13,7 @@ from fewvid.errors import UserError
 from fewvid.inference import generate, parts
 from fewvid.inference.clock import Clock
 from fewvid.inference.view import View
+from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
 
 LEAST_TEXT = 32  # text is padded to this many ids, or twice, four times ... as many
 
@@ -163,6 +164,16 @@ class Conversation:
             sampler=view.sampler,
             milliseconds=dict(clock.milliseconds),
             notes=(*view.clip.notes, *notes),
+        )
+
+
+def check_room(config: LvlmConfig, frames: int, keep: int | None) -> None:
+    """Raises UserError where the visual tokens alone exceed what the decoder reads."""
+    tokens = visual_tokens_per_frame(config, keep)
+    if frames * tokens >= config.decoder.max_length:
+        raise UserError(
+            f"{frames} frames of {tokens} tokens exceed the {config.decoder.max_length} tokens that "
+            "the model reads; use a smaller --frames or --keep"
         )
 
 

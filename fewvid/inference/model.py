@@ -16,7 +16,7 @@ from fewvid.data.clip import Clip
 from fewvid.data.tokenizer import Chat
 from fewvid.errors import UserError
 from fewvid.inference.clock import Clock
-from fewvid.inference.conversation import Answer, Conversation
+from fewvid.inference.conversation import Answer, Conversation, check_room
 from fewvid.inference.programs import Programs
 from fewvid.inference.selection import Selection
 from fewvid.inference.view import View
@@ -119,7 +119,8 @@ class Model:
         seed: int = 0,
     ) -> Conversation:
         """A conversation about one video, which is looked at once."""
-        return Conversation(self.look(video, frames=frames, keep=keep, sampler=sampler, seed=seed))
+        view = self.look(video, frames=frames, keep=keep, sampler=sampler, seed=seed, to_ask=True)
+        return Conversation(view)
 
     def select(
         self,
@@ -141,14 +142,20 @@ class Model:
         keep: int | None = None,
         sampler: str | None = None,
         seed: int = 0,
+        to_ask: bool = False,
     ) -> View:
-        """The encoded clip, from which both a conversation and a selection can be had."""
+        """The encoded clip, from which both a conversation and a selection can be had.
+
+        to_ask: raises UserError at once where the decoder could not read so many frames.
+        """
         clock = Clock()
         if not isinstance(video, Clip):
             from fewvid.data.decode import decode_video
 
             with clock.measure("decode"):
                 video = decode_video(video, frames or self.frames)
+        if to_ask:
+            check_room(self.config, len(video.frames), keep)
         view = View(self, video, keep, sampler, seed)
         view.clock.milliseconds["decode"] = clock.milliseconds["decode"]
         return view

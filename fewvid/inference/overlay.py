@@ -29,8 +29,8 @@ LEAST_WIDTH = 720
 MARGIN = 28
 GAP = 12
 EDGE = 2
-DIM = 0.4  # brightness of a dropped patch
-SATURATION = 0.4  # colour left in a dropped patch
+DIM = 0.45  # brightness of a dropped patch
+SATURATION = 0.45  # colour left in a dropped patch
 TEXT_LINES = 8  # a longer question or answer is cut
 
 

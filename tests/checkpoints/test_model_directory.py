@@ -114,9 +114,9 @@ def test_every_array_that_does_not_fit_is_named_at_once(save):
 def test_a_missing_file_is_named(save, name):
     directory = save()
     (directory / name).unlink()
+    read = model_directory.read_frames if name == "preprocessor.json" else model_directory.load
     with pytest.raises(UserError, match=name):
-        model_directory.read_frames(directory)
-        model_directory.load(directory)
+        read(directory)
 
 
 def test_damaged_files_are_named(save):

@@ -47,6 +47,12 @@ def test_the_answer_is_printed_and_the_picture_written(chat, tmp_path, capsys):
     assert Image.open(tmp_path / "a.png").width > 700
 
 
+def test_the_question_may_follow_the_flags(directory, video, capsys):
+    given = ["--keep", "4", "--max-tokens", "4", QUESTION]
+    assert main(["chat", str(directory), str(video), *given]) == 0
+    assert capsys.readouterr().out.strip()
+
+
 def test_a_conversation_ends_with_exit(chat, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\n\nHow many?\nexit\nno\n"))
     assert chat() == 0

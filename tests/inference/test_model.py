@@ -85,6 +85,8 @@ def test_a_long_conversation_forgets_its_beginning_and_says_so(model, video):
 def test_what_cannot_be_read_is_an_error_that_names_the_flags(model, video):
     with pytest.raises(fewvid.UserError, match=r"--frames, --keep or --max-tokens"):
         model.answer(video, QUESTION, max_tokens=1000)
+    with pytest.raises(fewvid.UserError, match="use a smaller --frames or --keep"):
+        model.converse(Clip(np.zeros((25, 32, 32, 3), np.uint8), np.zeros(25), 25, 25, 1.0, ""))
     with pytest.raises(fewvid.UserError, match="--keep 1 to 16"):
         model.answer(video, QUESTION, keep=17)
     with pytest.raises(fewvid.UserError, match="Did you mean 'stride'"):

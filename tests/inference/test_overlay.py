@@ -23,8 +23,8 @@ def test_kept_patches_are_untouched_and_dropped_ones_dim_and_grey():
     middle = {i: tile[112 // 8 + 28 * (i // 4), 28 + 56 * (i % 4)] for i in range(16)}
     assert middle[5].tolist() == middle[6].tolist() == [200, 100, 50]
     for i in set(range(16)) - {5, 6}:
-        assert middle[i].max() < 0.6 * 200
-        assert np.ptp(middle[i]) < 0.5 * 150
+        assert middle[i].max() < 0.55 * 200
+        assert np.ptp(middle[i]) < 0.3 * 150
 
 
 def test_an_edge_runs_around_the_kept_region_and_not_through_it():
