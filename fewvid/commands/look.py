@@ -28,7 +28,8 @@ def look(
     """Checks what the user gave, cheapest first, and has the model look at the clip.
 
     picture: where one is to be written later, checked now. quarter: K is a quarter of N where
-    neither --keep nor the model says it. ask: questions will be asked. Also returns the milliseconds of `decode` and `load`.
+    neither --keep nor the model says it. ask: questions will be asked.
+    Also returns the milliseconds of `decode` and `load`.
     jax is imported after the video is read, so that a bad file is said at once.
     """
     from fewvid.checkpoints import model_directory

@@ -172,8 +172,8 @@ def check_room(config: LvlmConfig, frames: int, keep: int | None) -> None:
     tokens = visual_tokens_per_frame(config, keep)
     if frames * tokens >= config.decoder.max_length:
         raise UserError(
-            f"{frames} frames of {tokens} tokens exceed the {config.decoder.max_length} tokens that "
-            "the model reads; use a smaller --frames or --keep"
+            f"{frames} frames of {tokens} tokens exceed the {config.decoder.max_length} tokens "
+            "that the model reads; use a smaller --frames or --keep"
         )
 
 
