@@ -55,9 +55,7 @@ class Adapter(nn.Module):
 
         self.norm_in, self.project, self.place = norm(), dense(c.width), dense(c.width)
         if c.queries == "learned":
-            self.queries = self.param(
-                "queries", nn.initializers.normal(1.0), (c.count, c.width)
-            )
+            self.queries = self.param("queries", nn.initializers.normal(1.0), (c.count, c.width))
         if c.queries != "mlp":
             self.norm_q, self.q = norm(), dense(c.width)
             self.k, self.v, self.out = dense(c.width), dense(c.width), dense(c.width)
@@ -107,10 +105,7 @@ class Adapter(nn.Module):
             if selection is not None:
                 index = selection.indices.reshape(batch * frames, -1)
                 if learned:  # the queries read the kept tokens only
-                    k, v = (
-                        jnp.take_along_axis(y, index[:, :, None, None], 1)
-                        for y in (k, v)
-                    )
+                    k, v = (jnp.take_along_axis(y, index[:, :, None, None], 1) for y in (k, v))
                 else:  # the kept tokens are the queries and read the whole frame
                     q = jnp.take_along_axis(q, index[:, :, None, None], 1)
                     start = jnp.take_along_axis(start, index[:, :, None], 1)
@@ -122,9 +117,7 @@ class Adapter(nn.Module):
                 seen = gather(seen, selection)
         seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
         when = self.time(time_features(seconds).astype(self.dtype))
-        return Visual(
-            self.to_decoder(self.norm_out(seen)) + when[:, :, None], selection, response
-        )
+        return Visual(self.to_decoder(self.norm_out(seen)) + when[:, :, None], selection, response)
 
     def _heads(self, y: jax.Array) -> jax.Array:
         return y.reshape(*y.shape[:2], self.config.heads, -1)

@@ -128,10 +128,7 @@ class LvlmConfig:
         parts = {f.name: type(f.default) for f in dataclasses.fields(cls)}
         _check_keys("model", values, parts)
         return cls(
-            **{
-                name: _part(part, name, values.get(name, {}))
-                for name, part in parts.items()
-            }
+            **{name: _part(part, name, values.get(name, {})) for name, part in parts.items()}
         )
 
 
@@ -161,9 +158,7 @@ def kept_tokens(config: LvlmConfig, keep: int | None = None) -> int:
     if keep is None:
         return seen
     if not 1 <= keep <= seen:
-        raise UserError(
-            f"cannot keep {keep} of {seen} tokens a frame; use --keep 1 to {seen}"
-        )
+        raise UserError(f"cannot keep {keep} of {seen} tokens a frame; use --keep 1 to {seen}")
     return keep
 
 

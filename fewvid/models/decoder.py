@@ -25,9 +25,7 @@ class Cache(NamedTuple):
         return self.k.shape[2]
 
 
-def new_cache(
-    config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.float32
-) -> Cache:
+def new_cache(config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.float32) -> Cache:
     """An empty cache for `batch` rows of up to `length` positions."""
     shape = (config.depth, batch, length, config.kv_heads, config.head_dim)
     return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
@@ -40,9 +38,7 @@ class Block(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, positions: jax.Array, mask: jax.Array, cache: Cache | None
-    ):
+    def __call__(self, x: jax.Array, positions: jax.Array, mask: jax.Array, cache: Cache | None):
         c = self.config
         batch, length, _ = x.shape
 
@@ -92,9 +88,7 @@ class Decoder(nn.Module):
             "embedding", nn.initializers.normal(0.02), (c.vocab_size, c.width)
         )
         if not c.tie_embeddings:
-            self.head = self.param(
-                "head", nn.initializers.normal(0.02), (c.width, c.vocab_size)
-            )
+            self.head = self.param("head", nn.initializers.normal(0.02), (c.width, c.vocab_size))
         block = nn.remat(Block, prevent_cse=False) if self.remat else Block
         scan = nn.scan(
             block,

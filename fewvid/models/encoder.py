@@ -78,9 +78,7 @@ class Encoder(nn.Module):
             cls = jnp.broadcast_to(cls.astype(self.dtype), (frames, 1, c.width))
             x = jnp.concatenate([cls, x], axis=1)
         shape = (x.shape[1], c.width)
-        x = x + self.param("position", nn.initializers.normal(0.02), shape).astype(
-            self.dtype
-        )
+        x = x + self.param("position", nn.initializers.normal(0.02), shape).astype(self.dtype)
         block = nn.remat(Block, prevent_cse=False) if self.remat else Block
         layers = nn.scan(
             block,

@@ -44,24 +44,18 @@ class Lvlm(nn.Module):
     def setup(self) -> None:
         c = self.config
         self.encoder = Encoder(c.encoder, self.dtype, self.remat)
-        self.adapter = Adapter(
-            c.adapter, c.encoder, c.sampler, c.decoder.width, self.dtype
-        )
+        self.adapter = Adapter(c.adapter, c.encoder, c.sampler, c.decoder.width, self.dtype)
         self.decoder = Decoder(c.decoder, self.dtype, self.remat)
 
     def encode(self, pixels: jax.Array) -> Features:
         batch, frames = pixels.shape[:2]
-        tokens, response = self.encoder(
-            pixels.reshape(batch * frames, *pixels.shape[2:])
-        )
+        tokens, response = self.encoder(pixels.reshape(batch * frames, *pixels.shape[2:]))
         split = lambda x: x.reshape(batch, frames, *x.shape[1:])  # noqa: E731
         return Features(split(tokens), split(response))
 
     def see(self, features: Features, times: jax.Array, sample: Any) -> Visual:
         tokens = features.tokens.astype(self.dtype)
-        return self.adapter(
-            tokens, features.response.astype(jnp.float32), times, sample
-        )
+        return self.adapter(tokens, features.response.astype(jnp.float32), times, sample)
 
     def read(
         self,
@@ -80,9 +74,7 @@ class Lvlm(nn.Module):
     def logits(self, hidden: jax.Array) -> jax.Array:
         return self.decoder.logits(hidden)
 
-    def __call__(
-        self, pixels: jax.Array, times: jax.Array, tokens: jax.Array
-    ) -> jax.Array:
+    def __call__(self, pixels: jax.Array, times: jax.Array, tokens: jax.Array) -> jax.Array:
         visual = self.see(self.encode(pixels), times, None).tokens
         ones = jnp.ones((*tokens.shape, tokens.shape[1]), bool)[:, None]
         hidden, _ = self.read(visual, tokens, tokens, ones, tokens > 0, None)
@@ -95,9 +87,7 @@ def place(x: jax.Array, visual: jax.Array, is_visual: jax.Array) -> jax.Array:
     x float[B,L,D], visual float[B,T*M,D] frame-major, is_visual bool[B,L].
     """
     order = jnp.clip(jnp.cumsum(is_visual, axis=1) - 1, 0, visual.shape[1] - 1)
-    return jnp.where(
-        is_visual[..., None], jnp.take_along_axis(visual, order[..., None], 1), x
-    )
+    return jnp.where(is_visual[..., None], jnp.take_along_axis(visual, order[..., None], 1), x)
 
 
 def init(config: LvlmConfig, rng: jax.Array) -> Params:
@@ -108,9 +98,7 @@ def init(config: LvlmConfig, rng: jax.Array) -> Params:
     return Lvlm(config).init(rng, pixels, times, tokens)["params"]
 
 
-def _apply(
-    config: LvlmConfig, params: Params, method: str, dtype: Any, remat: bool = False
-):
+def _apply(config: LvlmConfig, params: Params, method: str, dtype: Any, remat: bool = False):
     return partial(Lvlm(config, dtype, remat).apply, {"params": params}, method=method)
 
 
@@ -154,9 +142,7 @@ def see(
 
 
 def _candidates(config: LvlmConfig) -> int:
-    after_queries = (
-        config.sampler.site == "after" and config.adapter.queries == "learned"
-    )
+    after_queries = config.sampler.site == "after" and config.adapter.queries == "learned"
     return config.adapter.count if after_queries else config.encoder.tokens
 
 
@@ -203,16 +189,12 @@ def forward(
     return read(visual, tokens, batch["positions"], mask, tokens == visual_id, cache)
 
 
-def logits(
-    config: LvlmConfig, params: Params, hidden: jax.Array, dtype: Any = jnp.float32
-):
+def logits(config: LvlmConfig, params: Params, hidden: jax.Array, dtype: Any = jnp.float32):
     """hidden float[...,D] -> float32[...,V]."""
     return _apply(config, params, "logits", dtype)(hidden)
 
 
-def answer_logits(
-    config: LvlmConfig, params: Params, batch: Batch, **options: Any
-) -> jax.Array:
+def answer_logits(config: LvlmConfig, params: Params, batch: Batch, **options: Any) -> jax.Array:
     """float32[B,A,V] at the batch's answer_positions alone; options as for `forward`."""
     hidden, _ = forward(config, params, batch, **options)
     at = jnp.take_along_axis(hidden, batch["answer_positions"][..., None], axis=1)
@@ -236,9 +218,7 @@ def loss(
     return value, {"loss": value, "accuracy": right, "tokens": weight.sum()}
 
 
-def new_cache(
-    config: LvlmConfig, batch: int, length: int, dtype: Any = jnp.float32
-) -> Cache:
+def new_cache(config: LvlmConfig, batch: int, length: int, dtype: Any = jnp.float32) -> Cache:
     """An empty key-value cache for `batch` rows of up to `length` positions."""
     return decoding.new_cache(config.decoder, batch, length, dtype)
 
@@ -272,7 +252,5 @@ def decode_step(
     """One token int32[B] at position int32[B] of each row -> (float32[B,V], cache)."""
     mask = jnp.arange(cache.length)[None, :] <= position[:, None]
     read = _apply(config, params, "read", dtype)
-    hidden, cache = read(
-        None, token[:, None], position[:, None], mask[:, None, None], None, cache
-    )
+    hidden, cache = read(None, token[:, None], position[:, None], mask[:, None, None], None, cache)
     return logits(config, params, hidden[:, 0], dtype), cache

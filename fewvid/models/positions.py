@@ -17,9 +17,7 @@ def rotate(x: jax.Array, positions: jax.Array, theta: float) -> jax.Array:
     angle = positions[:, :, None, None].astype(jnp.float32) * frequency
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    turned = jnp.concatenate(
-        [left * cos - right * sin, right * cos + left * sin], axis=-1
-    )
+    turned = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
     return turned.astype(x.dtype)
 
 
@@ -43,10 +41,5 @@ def time_features(seconds: jax.Array, octaves: int = 10) -> jax.Array:
     seconds float32[...], from the clip's first frame. Seconds, not indices: two clips of other
     frame rates show the same motion at the same times.
     """
-    angle = (
-        2
-        * jnp.pi
-        * seconds[..., None]
-        / (0.5 * 2.0 ** jnp.arange(octaves, dtype=jnp.float32))
-    )
+    angle = 2 * jnp.pi * seconds[..., None] / (0.5 * 2.0 ** jnp.arange(octaves, dtype=jnp.float32))
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)

@@ -22,9 +22,7 @@ def find(name: str) -> Sampler:
     """The strategy of that name. Raises UserError that lists them and names the closest."""
     if name not in SAMPLERS:
         known = ", ".join(SAMPLERS)
-        raise UserError(
-            f"no sampler {name!r}; --sampler takes {known}.{closest(name, SAMPLERS)}"
-        )
+        raise UserError(f"no sampler {name!r}; --sampler takes {known}.{closest(name, SAMPLERS)}")
     return SAMPLERS[name]
 
 

@@ -23,7 +23,5 @@ def attention(
     """
     del tokens, keys, text, rng
     if response is None:
-        raise UserError(
-            "the sampler 'attention' needs a response; use --sampler stride or random"
-        )
+        raise UserError("the sampler 'attention' needs a response; use --sampler stride or random")
     return top(response, keep, response)

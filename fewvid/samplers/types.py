@@ -59,7 +59,5 @@ def gather(tokens: jax.Array, selection: Selection | None) -> jax.Array:
     if selection is None:
         return tokens
     if selection.merge is not None:
-        return jnp.einsum(
-            "btkn,btnd->btkd", selection.merge.astype(tokens.dtype), tokens
-        )
+        return jnp.einsum("btkn,btnd->btkd", selection.merge.astype(tokens.dtype), tokens)
     return jnp.take_along_axis(tokens, selection.indices[..., None], axis=2)

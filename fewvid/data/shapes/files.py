@@ -1,0 +1,33 @@
+"""Scenes as files: H.264 in mp4, png. Both lose colour resolution, as a camera's files do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from fewvid.data.shapes.render import render
+from fewvid.data.shapes.scene import Scene
+from fewvid.data.shapes.world import FPS, SIZE
+
+# One thread and no lookahead across files: the same frames give the same bytes.
+X264 = {"crf": "12", "preset": "veryfast", "threads": "1"}
+
+
+def write_clip(path: Path, scene: Scene) -> None:
+    """Renders the scene into an mp4 (H.264, yuv420p, FPS frames a second)."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options=X264)
+        stream.width = stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        for frame in render(scene, SIZE):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_picture(path: Path, scene: Scene) -> None:
+    """Renders the scene's first frame into a png, its colours at half resolution as in a video."""
+    halved = cv2.cvtColor(np.ascontiguousarray(render(scene, SIZE)[0]), cv2.COLOR_RGB2YUV_I420)
+    cv2.imwrite(str(path), cv2.cvtColor(halved, cv2.COLOR_YUV2BGR_I420))

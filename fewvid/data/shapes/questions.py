@@ -1,0 +1,123 @@
+"""What can be asked of a scene: questions with one-word answers, by dimension.
+
+A static question is answered by one frame, a temporal one is not. The answers of each dimension
+are equally likely by construction, so chance is one over their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from fewvid.data.shapes.scene import COLOURS, DIRECTIONS, FORMS, LOOKS, SIZES, Scene, Thing
+
+NUMBERS = ("one", "two", "three")
+CHANGES = ("colour", "size", "nothing")
+CLEAR = 0.06  # a place is asked for only where it is this far (frame widths) from ambiguous
+
+STATIC = ("colour", "shape", "count", "place", "existence", "size", "look", "relation")
+TEMPORAL = ("direction", "speed", "order", "events", "change")
+CHANCE = {
+    "colour": 1 / 6, "shape": 1 / 4, "count": 1 / 3, "place": 1 / 2, "existence": 1 / 2,
+    "size": 1 / 2, "look": 1 / 2, "relation": 1 / 2,
+    "direction": 1 / 4, "speed": 1 / 2, "order": 1 / 2, "events": 1 / 3, "change": 1 / 3,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question in words, its answer, and the answers that would have been valid."""
+
+    dimension: str
+    text: str
+    answer: str
+    answers: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        return "static" if self.dimension in STATIC else "temporal"
+
+
+def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
+    """All questions that fit the scene, in a random order; existence once, of a random form."""
+    found: list[Question] = [_count(scene), _existence(scene, rng)]
+    for thing in scene.things:
+        found += _of_one(thing, scene)
+    for pair in combinations(range(len(scene.things)), 2):
+        found += _of_two(*(int(i) for i in rng.permutation(pair)), scene)
+    return [found[i] for i in rng.permutation(len(found))]
+
+
+def _of_one(thing: Thing, scene: Scene) -> list[Question]:
+    name, found = f"the {thing.form}", []
+    if thing.recoloured_at is None:
+        colour = thing.colours[0]
+        found.append(Question("colour", f"What colour is {name}?", colour, COLOURS))
+        found.append(Question("shape", f"What shape is {colour}?", thing.form, FORMS))
+    if thing.resized_at is None:
+        found.append(Question("size", f"Is {name} small or large?", thing.sizes[0], SIZES))
+    if not thing.blinks:
+        found.append(Question("look", f"Is {name} full or hollow?", thing.look, LOOKS))
+    if not thing.moves:
+        found += _place(name, thing.start)
+    if scene.frames == 1:
+        return found
+    if thing.direction:
+        text = f"Which way does {name} move?"
+        found.append(Question("direction", text, thing.direction, tuple(DIRECTIONS)))
+    if thing.blinks:
+        answer = NUMBERS[len(thing.blinks) - 1]
+        found.append(Question("events", f"How many times does {name} blink?", answer, NUMBERS))
+    if scene.order_pair is None or thing not in [scene.things[i] for i in scene.order_pair]:
+        changed = (thing.recoloured_at is not None, thing.resized_at is not None, True)
+        answer = CHANGES[changed.index(True)]
+        found.append(Question("change", f"What changes about {name}?", answer, CHANGES))
+    return found
+
+
+def _of_two(first: int, second: int, scene: Scene) -> list[Question]:
+    one, other = scene.things[first], scene.things[second]
+    forms, found = (one.form, other.form), []
+    if not one.moves and not other.moves:
+        dx, dy = other.start[0] - one.start[0], other.start[1] - one.start[1]
+        names = f"the {one.form}", f"the {other.form}"
+        if abs(dx) > 2 * CLEAR:
+            text = f"Is {names[0]} left or right of {names[1]}?"
+            answers = ("left", "right")
+            found.append(Question("relation", text, answers[int(dx < 0)], answers))
+        if abs(dy) > 2 * CLEAR:
+            text = f"Is {names[0]} above or below {names[1]}?"
+            answers = ("above", "below")
+            found.append(Question("relation", text, answers[int(dy < 0)], answers))
+    if one.moves and other.moves and one.speed != other.speed:
+        text = f"Which moves faster, the {one.form} or the {other.form}?"
+        answer = one.form if one.speed == "fast" else other.form
+        found.append(Question("speed", text, answer, forms))
+    if scene.order_pair and {first, second} == set(scene.order_pair):
+        text = f"Which changes colour first, the {one.form} or the {other.form}?"
+        found.append(Question("order", text, scene.things[scene.order_pair[0]].form, forms))
+    return found
+
+
+def _place(name: str, start: tuple[float, float]) -> list[Question]:
+    found = []
+    for where, answers in zip(start, (("left", "right"), ("top", "bottom")), strict=True):
+        # On a torus the frame's edge is as ambiguous as its middle: half a shape is on each side.
+        if CLEAR < where % 0.5 < 0.5 - CLEAR:
+            text = f"Is {name} on the {answers[0]} or the {answers[1]}?"
+            found.append(Question("place", text, answers[int(where > 0.5)], answers))
+    return found
+
+
+def _count(scene: Scene) -> Question:
+    return Question("count", "How many shapes are there?", NUMBERS[len(scene.things) - 1], NUMBERS)
+
+
+def _existence(scene: Scene, rng: np.random.Generator) -> Question:
+    present = [thing.form for thing in scene.things]
+    wanted = bool(rng.integers(2))
+    form = str(rng.choice(present if wanted else [f for f in FORMS if f not in present]))
+    article = f"Is there a {form}?"
+    return Question("existence", article, "yes" if wanted else "no", ("yes", "no"))
