@@ -29,6 +29,11 @@ class StageCheckpoints:
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+            item_handlers={  # named here, so that metadata can be read before any save
+                "state": ocp.StandardCheckpointHandler(),
+                "data": grain.checkpoint.CheckpointHandler(),
+                "config": ocp.JsonCheckpointHandler(),
+            },
         )
 
     def latest(self) -> int | None:
@@ -60,8 +65,9 @@ class StageCheckpoints:
         Raises UserError where it belongs to another config, or its arrays have other shapes.
         """
         step = self.latest()
+        assert step is not None, "look at latest() before restoring"
         self._check_shapes(step, abstract)
-        found = self._manager.restore(
+        found: Any = self._manager.restore(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardRestore(abstract),
@@ -73,7 +79,7 @@ class StageCheckpoints:
             raise UserError(f"{self.directory} is of another config: {'; '.join(changed)}")
         return found.state
 
-    def _check_shapes(self, step: int | None, abstract: TrainState) -> None:
+    def _check_shapes(self, step: int, abstract: TrainState) -> None:
         # Orbax refuses another shape too, but with hundreds of lines.
         stored = self._manager.item_metadata(step).state.tree
         stored = {_name(at): tuple(leaf.shape) for at, leaf in _leaves(stored)}

@@ -23,10 +23,13 @@ Loss = Callable[[Any, Any, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
 
 class TrainState(NamedTuple):
-    """All that a step changes. step int32[]; key: the stage's, never split."""
+    """All that a step changes (or the shardings of it).
 
-    step: jax.Array
-    key: jax.Array
+    step int32[]; key uint32[2], the data of the stage's own random key; trainable: a subtree.
+    """
+
+    step: Any
+    key: Any
     trainable: Any
     optimizer: Any
 
@@ -60,14 +63,15 @@ def make_program(
     everywhere = replicated(mesh)
 
     def start(trained: Any, key: jax.Array) -> TrainState:
-        return TrainState(jnp.zeros((), jnp.int32), key, trained, optimizer.init(trained))
+        data = jax.random.key_data(key)
+        return TrainState(jnp.zeros((), jnp.int32), data, trained, optimizer.init(trained))
 
     shapes = jax.eval_shape(start, moving, jax.eval_shape(lambda: jax.random.key(0)))
     moments = optimizer_layout(optimizer, shapes.optimizer, moving_layout, everywhere)
     state_layout = TrainState(everywhere, everywhere, moving_layout, moments)
 
     def step(state: TrainState, frozen: Any, batch: Any):
-        rng = jax.random.fold_in(state.key, state.step)
+        rng = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
         def objective(trained: Any):
             return loss(subtree.merge(trained, frozen, trainable), batch, rng)
@@ -75,7 +79,7 @@ def make_program(
         (_, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.trainable)
         updates, moments = optimizer.update(gradients, state.optimizer, state.trainable)
         trained = optax.apply_updates(state.trainable, updates)
-        metrics = metrics | {"gradient_norm": optax.global_norm(gradients)}
+        metrics = metrics | {"gradient_norm": optax.tree.norm(gradients)}
         if rate is not None:
             metrics["learning_rate"] = jnp.asarray(rate(state.step), jnp.float32)
         return TrainState(state.step + 1, state.key, trained, moments), metrics

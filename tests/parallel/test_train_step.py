@@ -1,0 +1,99 @@
+"""One training step over data=2, fsdp=2, tensor=2 is the step of a single device."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from fewvid.models import lvlm
+from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
+from fewvid.parallel.mesh import make_mesh
+from fewvid.parallel.paths import flatten
+from fewvid.parallel.sharding import place, shardings
+from fewvid.training import trainable as subtree
+from fewvid.training.loop import to_devices
+from fewvid.training.step import make_program
+
+CONFIG = LvlmConfig.tiny()
+
+
+def random_batch(rows=8, frames=2, text=6):
+    rng = np.random.default_rng(0)
+    visual = frames * visual_tokens_per_frame(CONFIG)
+    length = 1 + visual + text
+    tokens = rng.integers(5, CONFIG.decoder.vocab_size, (rows, length), np.int32)
+    tokens[:, 0], tokens[:, 1 : 1 + visual] = 1, 4
+    size = CONFIG.encoder.image_size
+    return {
+        "pixels": rng.integers(0, 256, (rows, frames, size, size, 3), np.uint8),
+        "times": np.tile(np.arange(frames, dtype=np.float32), (rows, 1)),
+        "tokens": tokens,
+        "segments": np.repeat([[1] * (1 + visual) + [2] * text], rows, 0).astype(np.int32),
+        "positions": np.tile(np.arange(length, dtype=np.int32), (rows, 1)),
+        "answer_positions": np.tile(np.array([length - 3, length - 2], np.int32), (rows, 1)),
+        "answer_tokens": tokens[:, -2:].copy(),
+        "answer_weights": np.ones((rows, 2), np.float32),
+    }
+
+
+PATTERNS = ("adapter/.*", "decoder/.*", "encoder/layers/.*@-1:")
+# Adam's own eps would blow rounding up to whole steps where a gradient is 0 by nature, as that of
+# a key's bias is.
+OPTIMIZER = optax.chain(
+    optax.clip_by_global_norm(1.0), optax.adamw(1e-3, eps=1e-3, weight_decay=0.1)
+)
+
+
+def take_steps(mesh, params, steps=2):
+    chosen = subtree.select(params, PATTERNS)
+    layout = shardings(mesh, params, report=pytest.fail)
+    loss = lambda p, batch, rng: lvlm.loss(CONFIG, p, batch, rng=rng)  # noqa: E731
+    program = make_program(loss, OPTIMIZER, params, layout, chosen, mesh)
+    trained, frozen = subtree.split(place(params, layout), chosen)
+    state = program.start(trained, jax.random.key(1))
+    frozen = place(frozen, program.frozen_layout)
+    seen = []
+    for _ in range(steps):
+        state, metrics = program.step(state, frozen, to_devices(random_batch(), mesh))
+        seen.append({name: float(value) for name, value in metrics.items()})
+    merged = subtree.merge(state.trainable, frozen, chosen)
+    return seen, flatten(jax.device_get(merged)), state
+
+
+@pytest.fixture(scope="module")
+def params():
+    return jax.device_get(jax.jit(partial(lvlm.init, CONFIG))(jax.random.key(0)))
+
+
+@pytest.fixture(scope="module")
+def on_one(params):
+    return take_steps(make_mesh(devices=jax.devices()[:1]), params)
+
+
+def test_eight_devices_equal_one(params, on_one):
+    one, params_of_one, _ = on_one
+    many, params_of_many, state = take_steps(make_mesh(2, 2, 2), params)
+    for a, b in zip(one, many, strict=True):
+        assert a.keys() == b.keys() == {"loss", "accuracy", "tokens", "gradient_norm"}
+        for name in a:
+            assert a[name] == pytest.approx(b[name], abs=1e-5), name
+    for path, value in params_of_one.items():
+        np.testing.assert_allclose(params_of_many[path], value, atol=1e-5, err_msg=path)
+    # It really is spread out: a quarter of the matrix on each device, its moments alike.
+    for tree in (state.trainable, state.optimizer[1][0].mu):
+        kernel = tree["decoder"]["layers"]["mlp_in"]["kernel"]
+        depth, wide, narrow = kernel.shape
+        assert kernel.addressable_shards[0].data.shape == (depth, wide // 2, narrow // 2)
+
+
+def test_frozen_layers_stay_bit_equal(params, on_one):
+    _, after, _ = on_one
+    for path, value in flatten(params).items():
+        if path.startswith("encoder/layers/"):
+            np.testing.assert_array_equal(after[path][:-1], value[:-1], err_msg=path)
+            if path.endswith("kernel"):
+                assert np.abs(after[path][-1] - value[-1]).max() > 1e-6, path
+        elif path.startswith("encoder/"):
+            np.testing.assert_array_equal(after[path], value, err_msg=path)

@@ -1,0 +1,53 @@
+"""A plan finds a config's mistakes before anything trains, and says in words what will."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from fewvid.errors import UserError
+from fewvid.models import lvlm
+from fewvid.models.config import LvlmConfig
+from fewvid.parallel.mesh import make_mesh
+from fewvid.training import recipes
+from fewvid.training.plan import describe, make_plan
+from fewvid.training.stage import parse
+
+CONFIG = LvlmConfig.tiny()
+SIZE = recipes.size("tiny")
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return jax.eval_shape(lambda: lvlm.init(CONFIG, jax.random.key(0)))
+
+
+def stage(made=recipes.pretrain, **changes):
+    stages = parse(recipes.config([made(SIZE)], start=SIZE, chosen=SIZE)).stages
+    return dataclasses.replace(stages[0], **changes)
+
+
+def test_describe(shapes):
+    (plan,) = make_plan([stage()], CONFIG, shapes, make_mesh())
+    assert plan.folder == "0-pretrain"
+    words = describe(plan, 3, shapes)
+    assert "stage 1 of 3, pretrain: trains the whole adapter (" in words
+    assert " of the encoder's" not in words
+    assert "the encoder (8,544 of 23,904 parameters)" in words
+    assert "10 steps of 8 rows" in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trainable": ("adaptor/.*",)}, r"config\.stages\[0\] \(pretrain\): trainable pattern"),
+        ({"cache_features": True}, "needs a frozen encoder"),
+        ({"batch_size": 12}, "batch_size 12 does not divide over data=8 x fsdp=1"),
+        ({"sampler": "atention"}, "attention"),
+        ({"keep": 99}, "cannot keep 99 of 16"),
+        ({"length": 10}, "no room for text"),
+    ],
+)
+def test_mistakes(changes, message, shapes):
+    with pytest.raises(UserError, match=message):
+        make_plan([stage(**changes)], CONFIG, shapes, make_mesh())
