@@ -26,14 +26,14 @@ class StageCheckpoints:
 
     def __init__(self, directory: Path, *, keep: int = 2) -> None:
         self.directory = directory.absolute()
+        handlers: Any = {  # named here, so that metadata can be read before any save
+            "state": ocp.StandardCheckpointHandler(),
+            "data": grain.checkpoint.CheckpointHandler(),
+            "config": ocp.JsonCheckpointHandler(),
+        }
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
         self._manager = ocp.CheckpointManager(
-            self.directory,
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
-            item_handlers={  # named here, so that metadata can be read before any save
-                "state": ocp.StandardCheckpointHandler(),
-                "data": grain.checkpoint.CheckpointHandler(),
-                "config": ocp.JsonCheckpointHandler(),
-            },
+            self.directory, options=options, item_handlers=handlers
         )
 
     def latest(self) -> int | None:

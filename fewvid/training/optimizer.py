@@ -36,6 +36,7 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
     def decays(params: Any) -> Any:
         return jax.tree_util.tree_map_with_path(lambda at, _: at[-1].key in DECAYED, params)
 
+    # b2 = 0.99 remembers 100 steps: runs here are hundreds of steps, not hundreds of thousands.
     adamw = optax.adamw(
         schedule(config, steps), b2=0.99, weight_decay=config.weight_decay, mask=decays
     )

@@ -84,9 +84,9 @@ def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
     stage = plan.stage
     counts = subtree.count(params, plan.trainable)
     trains = [
-        f"the {'whole ' if some == whole else ''}{part} ({some:,} of {whole:,} parameters)"
-        if some < whole
-        else f"the whole {part} ({whole:,} parameters)"
+        f"the {part} ({whole:,} parameters)"
+        if some == whole
+        else f"part of the {part} ({some:,} of {whole:,} parameters)"
         for part, (some, whole) in counts.items()
         if some
     ]
@@ -97,10 +97,11 @@ def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
         + (f", {source.kind} samples" if source.kind else "")
         for source in stage.sources
     ]
+    seen = plan.shape.visual_tokens_per_frame
     return (
         f"stage {plan.index + 1} of {stages}, {stage.name}: trains {' and '.join(trains)}\n"
         f"  on {'; '.join(sources)}\n"
         f"  {stage.steps} steps of {stage.batch_size} rows: up to {stage.questions} questions, "
-        f"{stage.frames} frames, {plan.kept} tokens kept a frame, "
+        f"{stage.frames} frames, {plan.kept} tokens kept and {seen} read a frame, "
         f"learning rate {stage.optimizer.learning_rate:g}"
     )

@@ -33,7 +33,7 @@ class Size:
     batch_size: int
     frames: int
     questions: int
-    length: int
+    length: int  # bos, visual tokens, and 16 a question with its answer (at most that many)
     blocks: int  # of the encoder, counted from its end, that pretrain trains
     checkpoint_every: int
 
@@ -46,7 +46,7 @@ SIZES = {
         batch_size=8,
         frames=4,
         questions=4,
-        length=128,
+        length=96,
         blocks=1,
         checkpoint_every=4,
     ),
@@ -56,8 +56,8 @@ SIZES = {
         steps={"align": 500, "pretrain": 1000, "instruct": 2000, "video": 1000},
         batch_size=48,
         frames=8,
-        questions=6,
-        length=256,
+        questions=8,
+        length=208,
         blocks=3,
         checkpoint_every=200,
     ),
@@ -132,7 +132,7 @@ def _stage(
         "sampler": placeholder(str),
         "questions": chosen.questions,
         "length": chosen.length,
-        "answers": 3 * chosen.questions,
+        "answers": 2 * chosen.questions,  # a word and the end
         "image_time_jitter": 2.0,
         "optimizer": asdict(optimizer),
         "cache_features": cache_features,

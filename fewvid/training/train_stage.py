@@ -1,0 +1,172 @@
+"""One stage: from the model before it, or its newest checkpoint, to the model that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from fewvid.checkpoints import model_directory
+from fewvid.data.features import FeatureStore
+from fewvid.data.loader import train_iterator
+from fewvid.data.media import BadSamples
+from fewvid.data.mixtures import Source, read_source
+from fewvid.data.tokenizer import Chat
+from fewvid.models import lvlm
+from fewvid.models.config import LvlmConfig
+from fewvid.parallel.mesh import batch_rows, batch_sharding
+from fewvid.parallel.sharding import place, shardings
+from fewvid.training import trainable as subtree
+from fewvid.training.checkpoints import StageCheckpoints, jsonable
+from fewvid.training.loop import train
+from fewvid.training.metrics import MetricsLog
+from fewvid.training.optimizer import make_optimizer, schedule
+from fewvid.training.plan import StagePlan
+from fewvid.training.progress import Display, OnStep, StepReport
+from fewvid.training.stage import RunConfig
+from fewvid.training.start import locate
+from fewvid.training.step import make_program
+
+ENCODED_AT_ONCE = 256  # frames
+
+
+def train_stage(
+    plan: StagePlan,
+    run: RunConfig,
+    workdir: Path,
+    start: Path,
+    done: Path,
+    mesh: Mesh,
+    shown: Display,
+    on_step: OnStep | None,
+) -> None:
+    """Trains one stage from the model at `start` (or its newest checkpoint) and stores `done`."""
+    stage = plan.stage
+    before = sum(earlier.steps for earlier in run.stages[: plan.index])
+    model, params, tokenizer = model_directory.load(start)
+    layout = shardings(mesh, params, report=shown.say)
+    params = place(params, layout)
+    program = make_program(
+        partial(_loss, model, stage.keep, stage.sampler),
+        make_optimizer(stage.optimizer, stage.steps),
+        params,
+        layout,
+        plan.trainable,
+        mesh,
+        rate=schedule(stage.optimizer, stage.steps),
+    )
+    sources = [locate(source, run, workdir) for source in stage.sources]
+    bad = BadSamples()
+    features = None
+    if stage.cache_features:
+        features = _encode_all(plan, sources, model, params, mesh, shown, bad)
+    trained, frozen = subtree.split(params, plan.trainable)
+    frozen = place(frozen, program.frozen_layout)
+    key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
+    host = (jax.process_index(), jax.process_count())
+    iterator = train_iterator(
+        sources,
+        plan.shape,
+        Chat(tokenizer),
+        seed=int(np.random.SeedSequence([run.seed, plan.index]).generate_state(1)[0] >> 1),
+        host=host,
+        features=features,
+        report=bad,
+    )
+    checkpoints = StageCheckpoints(workdir / "checkpoints" / plan.folder)
+    try:
+        config = jsonable(run.to_dict())
+        if checkpoints.latest() is None:
+            state = program.start(trained, key)
+        else:
+            state = checkpoints.restore(program.abstract, iterator, config)
+            shown.say(f"stage {stage.name} goes on from step {int(state.step)}")
+        del trained, params
+        log = MetricsLog(workdir, before + int(state.step))
+
+        def on_metrics(step: int, metrics: dict[str, float]) -> None:
+            where = {"stage": stage.name, "stage_index": plan.index, "step": step}
+            log.write({**where, "total_step": before + step, **metrics})
+            report = StepReport(stage.name, plan.index, len(run.stages), step, stage.steps, metrics)
+            shown.step(report)
+            if on_step:
+                on_step(report)
+
+        try:
+            state = train(
+                program,
+                state,
+                frozen,
+                iterator,
+                steps=stage.steps,
+                mesh=mesh,
+                checkpoints=checkpoints,
+                checkpoint_every=stage.checkpoint_every,
+                config=config,
+                on_metrics=on_metrics,
+            )
+        finally:
+            log.close()
+    finally:
+        checkpoints.close()
+        iterator.close()
+    if bad.reasons:
+        shown.say(str(bad))
+    whole = subtree.merge(state.trainable, frozen, plan.trainable)
+    save_model(done, model, whole, tokenizer, run, plan)
+
+
+def _loss(
+    model: LvlmConfig, keep: int | None, sampler: str | None, params: Any, batch: Any, rng: Any
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    return lvlm.loss(model, params, batch, keep=keep, sampler=sampler, rng=rng)
+
+
+def _encode_all(
+    plan: StagePlan,
+    sources: Sequence[Source],
+    model: LvlmConfig,
+    params: Any,
+    mesh: Mesh,
+    shown: Display,
+    bad: BadSamples,
+) -> FeatureStore:
+    """The frozen encoder's outputs for every file of a stage; not saved, but made again."""
+    rows = batch_sharding(mesh)
+    encoder = {"encoder": params["encoder"]}
+    encode = jax.jit(partial(lvlm.encode, model), out_shardings=rows)
+
+    def encode_pixels(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = encode(encoder, jax.device_put(pixels, rows))
+        return np.asarray(found.tokens), np.asarray(found.response)
+
+    groups = [group for source in sources for group in read_source(source)]
+    return FeatureStore.build(
+        groups,
+        plan.shape,
+        encode_pixels,
+        lambda done, total: shown.count("encoding each file once", done, total),
+        batch_frames=-(-ENCODED_AT_ONCE // batch_rows(mesh)) * batch_rows(mesh),
+        report=bad,
+    )
+
+
+def save_model(
+    directory: Path, model: LvlmConfig, params: Any, tokenizer: Any, run: RunConfig, plan: StagePlan
+) -> Path:
+    """Stores what a run has come to after the stage of `plan`, as a model directory."""
+    stages = ", ".join(stage.name for stage in run.stages[: plan.index + 1])
+    origin = run.init_from or f"random initial parameters (seed {run.seed})"
+    return model_directory.save(
+        directory,
+        config=model,
+        params=params,
+        tokenizer=tokenizer,
+        card=f"# {directory.name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
+        frames=plan.stage.frames,
+    )
