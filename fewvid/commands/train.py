@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,18 @@ def read_config(config: str, overrides: list[str]) -> Any:
         values(argv)
         return values["config"].value
     except (AttributeError, KeyError, IndexError) as error:
-        words = str(error.args[0] if error.args else error).split("\n")
-        raise UserError(f"no such key in {config}: {', '.join(overrides)} ({words[-1]})") from None
+        hint = re.search(r'Did you mean "\w+"', str(error))
+        raise UserError(
+            f"{config} has no such key: {', '.join(overrides)} ({_first_words(error)})"
+            + (f". {hint.group()}?" if hint else "")
+        ) from None
     except (flags.Error, ValueError, TypeError) as error:
         raise UserError(f"{str(error).strip().splitlines()[-1]}") from None
+
+
+def _first_words(error: Exception) -> str:
+    """The missing key's name, or what was wrong with an index."""
+    return str(error).replace("\\n", "\n").splitlines()[0].strip("'\"\\ ")
 
 
 def _keep_compiled(workdir: Path) -> None:

@@ -31,7 +31,7 @@ from fewvid.training.progress import Display, OnStep, Silent, display
 from fewvid.training.stage import RunConfig, parse
 from fewvid.training.start import check_manifests, ensure_model, ensure_world, model_config
 from fewvid.training.train_stage import save_model, train_stage
-from fewvid.training.workdir import alone_in, claim, sweep
+from fewvid.training.workdir import alone_in, check_same, claim, sweep
 
 
 def run(
@@ -54,7 +54,7 @@ def run(
     shown = shown or (Silent() if on_step else display())
     with alone_in(workdir):
         try:
-            claim(workdir, wanted)
+            check_same(workdir, wanted)
             return _run(wanted, workdir, mesh, shown, on_step)
         finally:
             shown.close()
@@ -72,8 +72,10 @@ def _run(run: RunConfig, workdir: Path, mesh: Mesh, shown: Display, on_step: OnS
     plans = make_plan(run.stages, model, shapes, mesh)
     for plan in plans:
         shown.say(describe(plan, len(plans), shapes))
+    check_manifests(run, workdir, drawn=False)
+    claim(workdir, run)
     ensure_world(run, workdir, shown)
-    check_manifests(run, workdir)
+    check_manifests(run, workdir, drawn=True)
     latest = ensure_model(run, workdir)
     for plan in plans:
         done = workdir / "stages" / plan.folder

@@ -62,11 +62,15 @@ def ensure_world(run: RunConfig, workdir: Path, display: Display) -> None:
     )
 
 
-def check_manifests(run: RunConfig, workdir: Path) -> None:
-    """Raises UserError for a manifest that is not there, of any stage, before the first trains."""
+def check_manifests(run: RunConfig, workdir: Path, *, drawn: bool) -> None:
+    """Raises UserError for a manifest that is not there, of any stage, before the first trains.
+
+    drawn: whether the miniature world is there, so that its manifests can be looked for too.
+    """
     for index, stage in enumerate(run.stages):
         for source in stage.sources:
-            if not Path(locate(source, run, workdir).manifest).is_file():
+            file = Path(locate(source, run, workdir).manifest)
+            if not file.is_file() and (drawn or str(source.manifest) == str(file)):
                 raise UserError(
                     f"config.stages[{index}] ({stage.name}): no manifest at {source.manifest}"
                 )

@@ -14,20 +14,27 @@ from fewvid.errors import UserError
 from fewvid.training.checkpoints import jsonable
 from fewvid.training.stage import RunConfig, differences
 
+CONFIG = "config.json"
 
-def claim(workdir: Path, run: RunConfig) -> None:
-    """Writes the config of a new run; refuses one that differs from the config that is there."""
-    file, new = workdir / "config.json", jsonable(run.to_dict())
+
+def check_same(workdir: Path, run: RunConfig) -> None:
+    """Raises UserError, with the keys, where the directory is of a run with another config."""
+    file = workdir / CONFIG
     if not file.exists():
-        beside = workdir / ".config.json.tmp"
-        beside.write_text(json.dumps(new, indent=2) + "\n", encoding="utf-8")
-        os.replace(beside, file)
         return
-    if changed := differences(json.loads(file.read_text(encoding="utf-8")), new):
+    old = json.loads(file.read_text(encoding="utf-8"))
+    if changed := differences(old, jsonable(run.to_dict())):
         raise UserError(
             f"{workdir} is of a run with another config ({'; '.join(changed)}); "
             "give the same config to resume it, or another --workdir"
         )
+
+
+def claim(workdir: Path, run: RunConfig) -> None:
+    """Writes the config of a new run, once it is known to work: from now on it is the run's."""
+    beside = workdir / f".{CONFIG}.tmp"
+    beside.write_text(json.dumps(jsonable(run.to_dict()), indent=2) + "\n", encoding="utf-8")
+    os.replace(beside, workdir / CONFIG)
 
 
 def sweep(workdir: Path) -> None:

@@ -59,6 +59,16 @@ def test_a_missing_manifest_is_named_before_anything_trains(tmp_path):
     made.stages[0].sources[0].manifest = str(tmp_path / "none.json")
     with pytest.raises(UserError, match=r"stages\[0\] \(align\): no manifest at .*none\.json"):
         run(made, tmp_path / "run", on_step=print)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_config_that_cannot_work_does_not_claim_the_workdir(tmp_path):
+    made = config()
+    made.stages[0].trainable = ("adaptor/.*",)
+    for _ in range(2):
+        with pytest.raises(UserError, match="matches no parameter"):
+            run(made, tmp_path, on_step=print)
+        made.stages[0].trainable = ("adoptor/.*",)
 
 
 def test_two_processes_cannot_share_a_workdir(tmp_path):
