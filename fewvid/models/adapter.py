@@ -2,7 +2,9 @@
 
 The weighted token sampler stands inside this flow, before the attention or after it, because its
 response may be the adapter's own attention. Keys and values carry 2-D patch positions (without
-them place and direction are not learned) and every output carries the time of its frame.
+them place and direction are not learned) and every output carries the time of its frame. With
+`change`, an output also carries what its query reads differently in the frame before, so that
+motion and change need not be found by the decoder among thousands of tokens.
 """
 
 from __future__ import annotations
@@ -35,6 +37,11 @@ class Visual(NamedTuple):
     response: jax.Array
 
 
+def before(x: jax.Array) -> jax.Array:
+    """The frame before each frame, float[B,T,...]; the first frame is its own."""
+    return jnp.concatenate([x[:, :1], x[:, :-1]], axis=1)
+
+
 class Adapter(nn.Module):
     """(tokens float[B,T,N,D], encoder response, seconds float32[B,T], sample) -> Visual."""
 
@@ -59,16 +66,12 @@ class Adapter(nn.Module):
         if c.queries != "mlp":
             self.norm_q, self.q = norm(), dense(c.width)
             self.k, self.v, self.out = dense(c.width), dense(c.width), dense(c.width)
-        self.norm_mlp, self.mlp_in, self.mlp_out = (
-            norm(),
-            dense(4 * c.width),
-            dense(c.width),
-        )
-        self.norm_out, self.to_decoder, self.time = (
-            norm(),
-            dense(self.out_width),
-            dense(self.out_width),
-        )
+        if c.change:  # starts at nothing: an image model is the same function with it
+            zeros = nn.initializers.zeros
+            self.change = nn.Dense(c.width, False, dtype=self.dtype, kernel_init=zeros)
+        self.norm_mlp, self.mlp_in, self.mlp_out = norm(), dense(4 * c.width), dense(c.width)
+        self.norm_out, self.to_decoder = norm(), dense(self.out_width)
+        self.time = dense(self.out_width)
 
     def __call__(
         self,
@@ -77,59 +80,70 @@ class Adapter(nn.Module):
         seconds: jax.Array,
         sample: Sample | None,
     ) -> Visual:
-        before, learned = (
-            self.sampler.site == "before",
-            self.config.queries == "learned",
-        )
-        batch, frames = tokens.shape[:2]
         place = self.place(jnp.asarray(patch_features(self.encoder.grid), self.dtype))
         x = self.project(self.norm_in(tokens)) + place
-        flat = x.reshape(batch * frames, *x.shape[2:])
-        if self.config.queries == "mlp":
-            response = encoder_response
-            selection = sample(x, response) if sample else None
-            seen = gather(x, selection)
-        else:
-            start = (
-                jnp.broadcast_to(self.queries, (len(flat), *self.queries.shape))
-                if learned
-                else flat
-            )
-            start = start.astype(self.dtype)
-            q, k = self._heads(self.q(self.norm_q(start))), self._heads(self.k(flat))
-            v = self._heads(self.v(flat))
-            response = encoder_response
-            if self.sampler.response == "adapter" or (learned and not before):
-                response = self._response(q, k).reshape(batch, frames, -1)
-            selection = sample(x, response) if sample and before else None
-            if selection is not None:
-                index = selection.indices.reshape(batch * frames, -1)
-                if learned:  # the queries read the kept tokens only
-                    k, v = (jnp.take_along_axis(y, index[:, :, None, None], 1) for y in (k, v))
-                else:  # the kept tokens are the queries and read the whole frame
-                    q = jnp.take_along_axis(q, index[:, :, None, None], 1)
-                    start = jnp.take_along_axis(start, index[:, :, None], 1)
-            read = attention(q, k, v)
-            y = start + self.out(read.reshape(*start.shape[:2], -1))
-            seen = y.reshape(batch, frames, *y.shape[1:])
-            if sample and not before:
-                selection = sample(seen, response)
-                seen = gather(seen, selection)
+        read = self._pass if self.config.queries == "mlp" else self._cross
+        seen, selection, response = read(x, encoder_response, sample)
         seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
         when = self.time(time_features(seconds).astype(self.dtype))
         return Visual(self.to_decoder(self.norm_out(seen)) + when[:, :, None], selection, response)
 
+    def _pass(self, x: jax.Array, response: jax.Array, sample: Sample | None):
+        """No attention: the kept tokens as they are."""
+        selection = sample(x, response) if sample else None
+        seen = gather(x, selection)
+        if self.config.change:
+            seen = seen + self.change(gather(x - before(x), selection))
+        return seen, selection, response
+
+    def _cross(self, x: jax.Array, response: jax.Array, sample: Sample | None):
+        """Cross-attention, frame by frame, of the queries to the patch tokens x float[B,T,N,W]."""
+        batch, frames, _, _ = x.shape
+        learned, first = self.config.queries == "learned", self.sampler.site == "before"
+        shape = (batch, frames, self.config.count, self.config.width)
+        start = jnp.broadcast_to(self.queries.astype(self.dtype), shape) if learned else x
+        q, k, v = self._heads(self.q(self.norm_q(start))), self._heads(self.k(x)), self.v(x)
+        v, moved = self._heads(v), x - before(x)
+        if self.sampler.response == "adapter" or (learned and not first):
+            response = self._response(q, k)
+        selection = sample(x, response) if sample and first else None
+        if selection is not None:
+            kept = selection.indices[..., None]
+            if learned:  # the queries read the kept tokens only
+                k, v = (jnp.take_along_axis(y, kept[..., None], 2) for y in (k, v))
+            else:  # the kept tokens are the queries and read the whole frame
+                q = jnp.take_along_axis(q, kept[..., None], 2)
+                start, moved = (jnp.take_along_axis(y, kept, 2) for y in (start, moved))
+        read = self._attend(q, k, v)
+        seen = start + self.out(read)
+        if self.config.change:
+            change = read - self._attend(q, before(k), before(v))
+            if not learned:
+                change = jnp.concatenate([change, moved], axis=-1)
+            seen = seen + self.change(change)
+        if sample and not first:
+            selection = sample(seen, response)
+            seen = gather(seen, selection)
+        return seen, selection, response
+
+    def _attend(self, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        """float[B,T,S,H,d] over the tokens of the same frame -> float[B,T,S,W]."""
+        batch, frames = q.shape[:2]
+        flat = [y.reshape(batch * frames, *y.shape[2:]) for y in (q, k, v)]
+        return attention(*flat).reshape(batch, frames, q.shape[2], -1)
+
     def _heads(self, y: jax.Array) -> jax.Array:
-        return y.reshape(*y.shape[:2], self.config.heads, -1)
+        return y.reshape(*y.shape[:3], self.config.heads, -1)
 
     def _response(self, q: jax.Array, k: jax.Array) -> jax.Array:
-        """Attention that each candidate of the site receives, float32[F,N] (or [F,Q]).
+        """Attention that each candidate of the site receives, float32[B,T,N] (or [B,T,Q]).
 
         A patch receives the mean over heads and queries. The output of a learned query has no
         attention of its own to receive: it counts what the patches that it reads receive.
         """
-        weights = probabilities(q, k).mean(axis=1)
-        patches = weights.mean(axis=1)
+        flat = [y.reshape(-1, *y.shape[2:]) for y in (q, k)]
+        weights = probabilities(*flat).mean(axis=1).reshape(*q.shape[:3], k.shape[2])
+        patches = weights.mean(axis=2)
         if self.sampler.site == "before" or self.config.queries == "tokens":
             return patches
-        return jnp.einsum("fqn,fn->fq", weights, patches)
+        return jnp.einsum("btqn,btn->btq", weights, patches)

@@ -64,12 +64,14 @@ class AdapterConfig:
 
     queries: `learned` (`count` of them a frame), `tokens` (each kept token is a query over all
       tokens of its frame) or `mlp` (no attention at all, as LLaVA has it).
+    change: add what changed since the frame before (see `models.adapter`); nothing for an image.
     """
 
     queries: Queries = "learned"
     count: int = 8
     width: int = 64
     heads: int = 4
+    change: bool = False
 
     @classmethod
     def tiny(cls) -> Self:
