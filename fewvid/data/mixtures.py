@@ -24,7 +24,8 @@ class Source:
     weight: its share of the rows, relative to the other sources.
     fraction: how much of it is used; 0.01 lies inside 0.1 inside 1 (`manifest.subset`). The choice
       hangs on `fraction_seed` alone, so that the stages of a strategy see the same tenth.
-    kind: only "static" or "temporal" samples; the fraction is of what is left.
+    kind: only "static" or "temporal" samples; dimension: only samples of that dimension, or of
+      several with commas between; the fraction is of what is left.
     media: the folder that media paths are relative to, if not the manifest's own.
     """
 
@@ -32,6 +33,7 @@ class Source:
     weight: float = 1.0
     fraction: float = 1.0
     kind: str | None = None
+    dimension: str | None = None
     media: str | None = None
     fraction_seed: int = 0
 
@@ -48,6 +50,13 @@ def read_source(source: Source) -> list[Group]:
         samples = [sample for sample in samples if sample.kind == source.kind]
         if not samples:
             raise UserError(f"{source.manifest} has no samples of kind {source.kind!r}")
+    if source.dimension is not None:
+        wanted, known = source.dimension.split(","), {s.dimension for s in samples if s.dimension}
+        for name in wanted:
+            if name not in known:
+                hint = closest(name, known)
+                raise UserError(f"{source.manifest} has no samples of dimension {name!r}.{hint}")
+        samples = [sample for sample in samples if sample.dimension in wanted]
     return subset(group_by_media(samples), source.fraction, source.fraction_seed)
 
 

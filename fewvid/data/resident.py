@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fewvid.data.batches import Batch, BatchShape, stack
+from fewvid.data.loader import THREADS
 from fewvid.data.media import BadSamples, frame_reader
 from fewvid.data.mixtures import Source, read_source
 from fewvid.data.rows import Rows
@@ -83,6 +84,7 @@ def build(
     draws: int = 4,
     features: FeatureStore | None = None,
     report: BadSamples | None = None,
+    threads: int = THREADS,
     progress: Progress | None = None,
     limit_bytes: int = LIMIT_BYTES,
 ) -> Resident:
@@ -97,11 +99,12 @@ def build(
     rows.prepare()
     packed: list[Batch] = []
     table: dict[str, list[np.ndarray]] = {}
+    first_frame: dict[str, int] = {}
     frames, spans = 0, []
     total, done = sum(len(source) for source in groups), 0
     for source, found in enumerate(groups):
         start = len(packed)
-        for place, visual in enumerate(rows.visuals(source)):
+        for place, visual in enumerate(rows.visuals(source, threads)):
             done += 1
             if progress and (done % 50 == 0 or done == total):
                 progress(done, total)
@@ -109,14 +112,21 @@ def build(
                 continue
             rng = np.random.default_rng((seed, source, place))
             count = len(visual.times)
-            here = np.arange(frames, frames + shape.frames) * (np.arange(shape.frames) < count)
+            media = str(found[place][0].media)
+            if media not in first_frame:  # two sources may share their files
+                first_frame[media] = frames
+                frames += count
+                for key in FRAME_KEYS:
+                    value = getattr(visual, key.removeprefix("feature_"), None)
+                    if value is not None:
+                        table.setdefault(key, []).append(value)
+            used = np.arange(shape.frames) < count
+            here = (first_frame[media] + np.arange(shape.frames)) * used
             for _ in range(draws):
-                row = rows.text_row(found[place], visual, rng)
+                row = rows.text_row(found[place], count, rng) | rows.times(
+                    found[place], visual, rng
+                )
                 packed.append(row | {"frames": here.astype(np.int32)})
-            for key in FRAME_KEYS:
-                if hasattr(visual, key.removeprefix("feature_")):
-                    table.setdefault(key, []).append(getattr(visual, key.removeprefix("feature_")))
-            frames += count
         if len(packed) == start:
             raise UserError(f"no media file of {sources[source].manifest} could be read")
         spans.append((start, len(packed)))

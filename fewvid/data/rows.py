@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from fewvid.errors import UserError
 
 if TYPE_CHECKING:
     from fewvid.data.features import FeatureStore
+
+AT_ONCE = 256  # files read ahead of the one that is wanted
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,25 @@ class Rows:
             group = self.groups[source][place]
             visual = self._visual(group[0])
             if visual is not None:
-                drawn = rng.permutation(len(group))[: self.shape.questions]
-                jitter = self.shape.image_time_jitter * rng.random()
-                row, kept = self._row([group[i] for i in drawn], visual, jitter)
-                self.report.dropped(len(drawn) - len(kept))
+                row = self.text_row(group, len(visual.times), rng)
+                row |= self.times(group, visual, rng) | self._frames(visual)
                 number = sum(len(groups) for groups in self.groups[:source]) + place
                 return row | {"sample": np.array(number, np.int32)}
         raise UserError(f"no media file of source {source} could be read.\n{self.report}")
+
+    def visuals(self, source: int, threads: int) -> Iterator[Any]:
+        """The `Frames` or `CachedFrames` of each group of a source, in order; None where bad."""
+        with ThreadPoolExecutor(threads) as pool:
+            for start in range(0, len(self.groups[source]), AT_ONCE):
+                part = self.groups[source][start : start + AT_ONCE]
+                yield from pool.map(lambda group: self._visual(group[0]), part)
+
+    def text_row(self, group: Group, frames: int, rng: np.random.Generator) -> Batch:
+        """A training row of one group without its frames: ids alone."""
+        drawn = rng.permutation(len(group))[: self.shape.questions]
+        row, kept = self._pack([group[i] for i in drawn], frames)
+        self.report.dropped(len(drawn) - len(kept))
+        return row
 
     def all_of(self, index: int) -> list[tuple[Batch, Group]]:
         """The rows it takes to ask everything about a group, in order; none if it is bad."""
@@ -80,7 +95,8 @@ class Rows:
         rows: list[tuple[Batch, Group]] = []
         while left and visual is not None:
             asked = left[: self.shape.questions]
-            row, kept = self._row(asked, visual, 0.0)
+            row, kept = self._pack(asked, len(visual.times))
+            row |= self.times(tuple(asked), visual) | self._frames(visual)
             row["sample"] = np.array(index, np.int32)
             rows.append((row, tuple(asked[i] for i in kept)))
             left = [s for i, s in enumerate(asked) if i not in kept] + left[len(asked) :]
@@ -115,20 +131,21 @@ class Rows:
     def _read(self, sample: Sample) -> Any:
         return self.read(sample) if self.features is None else self.features.get(sample)
 
-    def _row(
-        self, samples: Sequence[Sample], visual: Any, jitter: float
-    ) -> tuple[Batch, tuple[int, ...]]:
-        frames = len(visual.times)
-        row, kept = self._pack(samples, frames)
-        times = visual.times + jitter if samples[0].media_type == "image" else visual.times
-        row["times"] = _padded(times.astype(np.float32), self.shape.frames)
-        row["frame_mask"] = np.arange(self.shape.frames) < frames
+    def times(self, group: Group, visual: Any, rng: np.random.Generator | None = None) -> Batch:
+        """times float32[T] and frame_mask bool[T]; with an rng an image gets a random time."""
+        times = visual.times
+        if rng is not None and group[0].media_type == "image":
+            times = times + self.shape.image_time_jitter * rng.random()
+        mask = np.arange(self.shape.frames) < len(times)
+        return {"times": _padded(times.astype(np.float32), self.shape.frames), "frame_mask": mask}
+
+    def _frames(self, visual: Any) -> Batch:
         if self.features is not None:
-            row["feature_tokens"] = _padded(visual.tokens, self.shape.frames)
-            row["feature_response"] = _padded(visual.response, self.shape.frames)
-        else:
-            row["pixels"] = _padded(visual.pixels, self.shape.frames)
-        return row, kept
+            return {
+                "feature_tokens": _padded(visual.tokens, self.shape.frames),
+                "feature_response": _padded(visual.response, self.shape.frames),
+            }
+        return {"pixels": _padded(visual.pixels, self.shape.frames)}
 
 
 def _padded(array: np.ndarray, frames: int) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""The network: encoder, sampler, adapter and decoder, and their composition. Flax lives here only."""
+"""The network: encoder, sampler, adapter, decoder, and their composition. Flax lives here only."""

@@ -29,7 +29,7 @@ LVLM_RULES: Rules = (
     (r".*/mlp_(in|gate)/kernel", P("fsdp", "tensor")),
     (r".*/(attention_out|mlp_out|out)/kernel", P("tensor", "fsdp")),
     (r"encoder/patch/kernel", P(None, "fsdp")),
-    (r"adapter/(project|place|time|to_decoder)/kernel", P(None, "fsdp")),
+    (r"adapter/(project|place|change|time|to_decoder)/kernel", P(None, "fsdp")),
     (r"adapter/queries|encoder/position", P(None, "fsdp")),
     (r"encoder/cls", P()),
     (r".*/(norm\w*)/(scale|bias)", P()),

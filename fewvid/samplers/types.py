@@ -35,7 +35,7 @@ class Sampler(Protocol):
         text: jax.Array | None = None,
         rng: jax.Array | None = None,
     ) -> Selection:
-        """tokens float[B,T,N,D]; response float32[B,T,N]; keys float[B,T,N,d]; text float[B,M,D]."""
+        """tokens float[B,T,N,D], response float32[B,T,N], keys float[B,T,N,d], text [B,S,D]."""
         ...
 
 

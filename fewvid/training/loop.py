@@ -61,11 +61,13 @@ def train(
     checkpoint_every: int,
     config: dict[str, Any],
     on_metrics: Callable[[int, dict[str, float]], None],
+    constant: Mapping[str, Any] | None = None,
 ) -> TrainState:
     """Steps from wherever `state` is to `steps`; returns the last state.
 
     on_metrics(step, metrics) is called once a step, in order, and for every step before it is
-    saved. Raises Stopped on SIGTERM, after a checkpoint.
+    saved. constant: what every batch has, on the devices already.
+    Raises Stopped on SIGTERM, after a checkpoint.
     """
     step = int(state.step)
     waiting: deque[tuple[int, dict[str, jax.Array]]] = deque()
@@ -77,7 +79,7 @@ def train(
 
     with StopSignal() as stop:
         while step < steps:
-            batch = to_devices(next(iterator), mesh)
+            batch = to_devices(next(iterator), mesh) | dict(constant or {})
             state, metrics = program.step(state, frozen, batch)
             step += 1
             waiting.append((step, metrics))

@@ -14,13 +14,29 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from fewvid.errors import UserError, closest
-from fewvid.models.config import LvlmConfig
+from fewvid.models.config import (
+    AdapterConfig,
+    DecoderConfig,
+    EncoderConfig,
+    LvlmConfig,
+    SamplerConfig,
+)
 from fewvid.training.stage import MeshConfig, OptimizerConfig, WorldConfig
 
 Sources = tuple[tuple[str, float], ...]  # (manifest, weight)
+CAPTIONS: Sources = (("shapes:train/image_captions.json", 1.0),)
 IMAGES: Sources = (("shapes:train/images.json", 1.0),)
 VIDEOS: Sources = (("shapes:train/videos.json", 1.0),)
 IMAGES_AND_VIDEOS: Sources = (("shapes:train/images.json", 1.0), ("shapes:train/videos.json", 2.0))
+
+
+# The shipped model: K = 8 of N = 64 tokens of a frame, which are the adapter's queries.
+SHAPES = LvlmConfig(
+    EncoderConfig(),
+    SamplerConfig(keep=8),
+    AdapterConfig(queries="tokens", change=True),
+    DecoderConfig(vocab_size=256, depth=3),
+)
 
 
 @dataclass(frozen=True)
@@ -36,30 +52,33 @@ class Size:
     length: int  # bos, visual tokens, and 16 a question with its answer (at most that many)
     blocks: int  # of the encoder, counted from its end, that pretrain trains
     checkpoint_every: int
+    resident: bool  # whether stages with a frozen encoder keep their features on the device
 
 
 SIZES = {
     "tiny": Size(
         model=LvlmConfig.tiny(),
         world=WorldConfig(clips=24, images=32),
-        steps={"align": 10, "pretrain": 10, "instruct": 12, "video": 10},
+        steps={"images": 10, "align": 10, "pretrain": 10, "instruct": 12, "video": 10},
         batch_size=8,
         frames=4,
         questions=4,
         length=96,
         blocks=1,
         checkpoint_every=4,
+        resident=False,
     ),
     "shapes": Size(
-        model=LvlmConfig(),
+        model=SHAPES,
         world=WorldConfig(clips=2000, images=5000),
-        steps={"align": 500, "pretrain": 1000, "instruct": 2000, "video": 1000},
+        steps={"images": 24_000, "align": 500, "pretrain": 1000, "instruct": 2000, "video": 1000},
         batch_size=48,
         frames=8,
         questions=8,
         length=208,
         blocks=3,
         checkpoint_every=200,
+        resident=True,
     ),
 }
 
@@ -73,6 +92,16 @@ def size(arg: str) -> Size:
             f"{closest(arg, SIZES)}"
         )
     return SIZES[arg]
+
+
+def from_nothing(chosen: Size) -> ConfigDict:
+    """All parts together, on images and captions, where nothing is trained yet."""
+    stage = _stage("images", chosen, (*CAPTIONS, (IMAGES[0][0], 6.0)), (".*",), resident=True)
+    stage.update(frames=1, answers=24)
+    if chosen is SIZES["shapes"]:
+        stage.update(batch_size=192, questions=6, length=104, checkpoint_every=4000)
+        stage.optimizer.warmup = 300
+    return stage
 
 
 def align(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
@@ -89,12 +118,12 @@ def pretrain(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
 
 def instruct(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
     """Stage 3: the adapter and the decoder; the encoder is frozen, so each file is encoded once."""
-    return _stage("instruct", chosen, sources, ("adapter/.*", "decoder/.*"), cache_features=True)
+    return _stage("instruct", chosen, sources, ("adapter/.*", "decoder/.*"), frozen=True)
 
 
 def video(chosen: Size) -> ConfigDict:
     """The fourth stage of S4-V: as stage 3, on videos alone."""
-    return _stage("video", chosen, VIDEOS, ("adapter/.*", "decoder/.*"), cache_features=True)
+    return _stage("video", chosen, VIDEOS, ("adapter/.*", "decoder/.*"), frozen=True)
 
 
 def config(stages: Sequence[ConfigDict], *, start: Size | str, chosen: Size) -> ConfigDict:
@@ -117,8 +146,10 @@ def _stage(
     sources: Sources,
     trainable: tuple[str, ...],
     *,
-    cache_features: bool = False,
+    frozen: bool = False,
+    resident: bool = False,
 ) -> ConfigDict:
+    """frozen: whether the encoder is, so that each file is encoded once."""
     steps = chosen.steps[name]
     optimizer = OptimizerConfig(learning_rate=1e-3, warmup=min(50, steps // 5), weight_decay=0.01)
     values: dict[str, Any] = {
@@ -135,7 +166,8 @@ def _stage(
         "answers": 2 * chosen.questions,  # a word and the end
         "image_time_jitter": 2.0,
         "optimizer": asdict(optimizer),
-        "cache_features": cache_features,
+        "cache_features": frozen,
+        "resident": resident or (frozen and chosen.resident),
         "checkpoint_every": chosen.checkpoint_every,
     }
     return ConfigDict(values)
@@ -144,5 +176,11 @@ def _stage(
 def _source(manifest: str, weight: float) -> ConfigDict:
     # None has no type: a placeholder lets --config.stages[0].sources[0].kind=temporal set it.
     return ConfigDict(
-        {"manifest": manifest, "weight": weight, "fraction": 1.0, "kind": placeholder(str)}
+        {
+            "manifest": manifest,
+            "weight": weight,
+            "fraction": 1.0,
+            "kind": placeholder(str),
+            "dimension": placeholder(str),
+        }
     )

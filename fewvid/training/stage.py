@@ -36,6 +36,7 @@ class StageConfig:
     frames: T of a batch; an image is a video of one frame. keep: K (None: all). sampler: a name
     (None: the model's). questions: at most so many a row, in `length` tokens of which `answers`
     are predicted. cache_features: encode every file once, where the encoder is frozen.
+    resident: keep the whole data on the device (see `data.resident`), where it is small enough.
     """
 
     name: str
@@ -52,6 +53,7 @@ class StageConfig:
     image_time_jitter: float = 0.0
     optimizer: OptimizerConfig = OptimizerConfig()
     cache_features: bool = False
+    resident: bool = False
     checkpoint_every: int = 100
 
 
@@ -70,7 +72,6 @@ class WorldConfig:
 
     clips: int = 2000
     images: int = 5000
-    texts: int = 0
     seed: int = 0
     path: str = ""
 

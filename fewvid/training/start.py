@@ -56,7 +56,6 @@ def ensure_world(run: RunConfig, workdir: Path, display: Display) -> None:
         world_path(run, workdir),
         clips=world.clips,
         images=world.images,
-        texts=world.texts,
         seed=world.seed,
         progress=lambda done, total: display.count("drawing the world", done, total),
     )
@@ -102,11 +101,16 @@ def ensure_model(run: RunConfig, workdir: Path) -> Path:
 
 
 def _texts(run: RunConfig, workdir: Path) -> Iterator[str]:
-    manifests = [
-        str(locate(source, run, workdir).manifest)
-        for stage in run.stages
-        for source in stage.sources
-    ]
+    """All questions and answers of the run's sources.
+
+    Of a miniature world all of it: a tokenizer knows the words of what a model will learn later.
+    """
+    manifests: list[Path] = []
+    for stage in run.stages:
+        for source in stage.sources:
+            found = Path(locate(source, run, workdir).manifest)
+            of_world = str(source.manifest).startswith(WORLD)
+            manifests += sorted(found.parent.glob("*.json")) if of_world else [found]
     for manifest in dict.fromkeys(manifests):
         for sample in read_manifest(manifest):
             for turn in sample.turns:

@@ -51,10 +51,12 @@ def make_program(
     trainable: Trainable,
     mesh: Mesh,
     rate: optax.Schedule | None = None,
+    batch_layout: Any = None,
 ) -> Program:
     """Builds `start(trainable tree, key) -> state` and `step(state, frozen, batch)`.
 
-    params: the whole tree, or its shapes; layout: its shardings. `step` donates its state: the
+    params: the whole tree, or its shapes; layout: its shardings; batch_layout: those of a batch
+    (None: rows over the mesh). `step` donates its state: the
     old one must not be used again. Its metrics are those of `loss` with `gradient_norm` (before
     clipping) and `learning_rate`.
     """
@@ -88,7 +90,7 @@ def make_program(
         start=jax.jit(start, out_shardings=state_layout),
         step=jax.jit(
             step,
-            in_shardings=(state_layout, frozen_layout, batch_sharding(mesh)),
+            in_shardings=(state_layout, frozen_layout, batch_layout or batch_sharding(mesh)),
             out_shardings=(state_layout, everywhere),
             donate_argnums=0,
         ),

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fewvid.checkpoints import model_directory
+from fewvid.data import resident
 from fewvid.data.features import FeatureStore
 from fewvid.data.loader import train_iterator
 from fewvid.data.media import BadSamples
@@ -19,7 +20,7 @@ from fewvid.data.mixtures import Source, read_source
 from fewvid.data.tokenizer import Chat
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig
-from fewvid.parallel.mesh import batch_rows, batch_sharding
+from fewvid.parallel.mesh import batch_rows, batch_sharding, replicated
 from fewvid.parallel.sharding import place, shardings
 from fewvid.training import trainable as subtree
 from fewvid.training.checkpoints import StageCheckpoints, jsonable
@@ -59,6 +60,9 @@ def train_stage(
         plan.trainable,
         mesh,
         rate=schedule(stage.optimizer, stage.steps),
+        batch_layout={"row": batch_sharding(mesh), "table": replicated(mesh)}
+        if stage.resident
+        else None,
     )
     sources = [locate(source, run, workdir) for source in stage.sources]
     bad = BadSamples()
@@ -69,15 +73,22 @@ def train_stage(
     frozen = place(frozen, program.frozen_layout)
     key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
     host = (jax.process_index(), jax.process_count())
-    iterator = train_iterator(
-        sources,
-        plan.shape,
-        Chat(tokenizer),
-        seed=int(np.random.SeedSequence([run.seed, plan.index]).generate_state(1)[0] >> 1),
-        host=host,
-        features=features,
-        report=bad,
-    )
+    seed = int(np.random.SeedSequence([run.seed, plan.index]).generate_state(1)[0] >> 1)
+    told = {"seed": seed, "features": features, "report": bad}
+    if stage.resident:
+        data = resident.build(
+            sources,
+            plan.shape,
+            Chat(tokenizer),
+            progress=lambda done, total: shown.count("packing rows", done, total),
+            **told,
+        )
+        iterator = data.iterator(seed, host)
+        constant = {"table": jax.device_put(data.table, replicated(mesh))}
+        del data
+    else:
+        iterator = train_iterator(sources, plan.shape, Chat(tokenizer), host=host, **told)
+        constant = {}
     checkpoints = StageCheckpoints(workdir / "checkpoints" / plan.folder)
     try:
         config = jsonable(run.to_dict())
@@ -108,6 +119,7 @@ def train_stage(
                 checkpoints=checkpoints,
                 checkpoint_every=stage.checkpoint_every,
                 config=config,
+                constant=constant,
                 on_metrics=on_metrics,
             )
         finally:
@@ -124,6 +136,8 @@ def train_stage(
 def _loss(
     model: LvlmConfig, keep: int | None, sampler: str | None, params: Any, batch: Any, rng: Any
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    if "table" in batch:
+        batch = resident.gather(batch["table"], batch["row"])
     return lvlm.loss(model, params, batch, keep=keep, sampler=sampler, rng=rng)
 
 

@@ -11,17 +11,21 @@ from itertools import combinations
 
 import numpy as np
 
+from fewvid.data.shapes.captions import describe
 from fewvid.data.shapes.scene import COLOURS, DIRECTIONS, FORMS, LOOKS, SIZES, Scene, Thing
 
 NUMBERS = ("one", "two", "three")
 CHANGES = ("colour", "size", "nothing")
 CLEAR = 0.06  # a place is asked for only where it is this far (frame widths) from ambiguous
 
-STATIC = ("colour", "shape", "count", "place", "existence", "size", "look", "relation")
+PICTURE = ("colour", "shape", "count", "place", "existence", "size", "look", "relation")
+MOMENT = ("moment", "moment_colour")  # one frame is enough, if it is the first, or the last
+STATIC = PICTURE + MOMENT
 TEMPORAL = ("direction", "speed", "order", "events", "change")
 CHANCE = {
     "colour": 1 / 6, "shape": 1 / 4, "count": 1 / 3, "place": 1 / 2, "existence": 1 / 2,
     "size": 1 / 2, "look": 1 / 2, "relation": 1 / 2,
+    "moment": 1 / 2, "moment_colour": 1 / 6,
     "direction": 1 / 4, "speed": 1 / 2, "order": 1 / 2, "events": 1 / 3, "change": 1 / 3,
 }  # fmt: skip
 
@@ -37,7 +41,7 @@ class Question:
 
     @property
     def kind(self) -> str:
-        return "static" if self.dimension in STATIC else "temporal"
+        return "temporal" if self.dimension in TEMPORAL else "static"
 
 
 def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
@@ -48,6 +52,17 @@ def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
     for pair in combinations(range(len(scene.things)), 2):
         found += _of_two(*(int(i) for i in rng.permutation(pair)), scene)
     return [found[i] for i in rng.permutation(len(found))]
+
+
+def captions(scene: Scene) -> list[Question]:
+    """A picture's things in words, or a clip's first and last; there are no valid answers."""
+    if scene.frames == 1:
+        return [Question("caption", "Describe the picture.", describe(scene, 0), ())]
+    moments = (("start", 0), ("end", scene.frames - 1))
+    return [
+        Question("caption", f"Describe the picture at the {when}.", describe(scene, frame), ())
+        for when, frame in moments
+    ]
 
 
 def _of_one(thing: Thing, scene: Scene) -> list[Question]:
@@ -61,9 +76,10 @@ def _of_one(thing: Thing, scene: Scene) -> list[Question]:
     if not thing.blinks:
         found.append(Question("look", f"Is {name} full or hollow?", thing.look, LOOKS))
     if not thing.moves:
-        found += _place(name, thing.start)
+        found += _place(f"Is {name}", "", thing.start)
     if scene.frames == 1:
         return found
+    found += _at_moments(name, thing, scene.frames)
     if thing.direction:
         text = f"Which way does {name} move?"
         found.append(Question("direction", text, thing.direction, tuple(DIRECTIONS)))
@@ -101,13 +117,34 @@ def _of_two(first: int, second: int, scene: Scene) -> list[Question]:
     return found
 
 
-def _place(name: str, start: tuple[float, float]) -> list[Question]:
+def _at_moments(name: str, thing: Thing, frames: int) -> list[Question]:
+    """What changes, asked for at the start and at the end, where one frame tells it."""
     found = []
-    for where, answers in zip(start, (("left", "right"), ("top", "bottom")), strict=True):
+    for when, frame in (("start", 0), ("end", frames - 1)):
+        at = f" at the {when}"
+        if thing.recoloured_at is not None:
+            text = f"What colour is {name}{at}?"
+            found.append(Question("moment_colour", text, thing.colour(frame), COLOURS))
+        if thing.resized_at is not None:
+            text = f"Is {name} small or large{at}?"
+            found.append(Question("moment", text, thing.size(frame), SIZES))
+        if thing.blinks:
+            text = f"Is {name} full or hollow{at}?"
+            found.append(Question("moment", text, thing.look_at(frame), LOOKS))
+        if thing.moves:
+            found += _place(f"Is {name}", at, thing.centre(frame, frames), "moment")
+    return found
+
+
+def _place(
+    subject: str, when: str, place: tuple[float, float], dimension: str = "place"
+) -> list[Question]:
+    found = []
+    for where, answers in zip(place, (("left", "right"), ("top", "bottom")), strict=True):
         # On a torus the frame's edge is as ambiguous as its middle: half a shape is on each side.
         if CLEAR < where % 0.5 < 0.5 - CLEAR:
-            text = f"Is {name} on the {answers[0]} or the {answers[1]}?"
-            found.append(Question("place", text, answers[int(where > 0.5)], answers))
+            text = f"{subject} on the {answers[0]} or the {answers[1]}{when}?"
+            found.append(Question(dimension, text, answers[int(where > 0.5)], answers))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Scenes as pixels: anti-aliased shapes on a torus over drifting gratings, distractors and noise."""
+"""Scenes as pixels: anti-aliased shapes on a torus over drifting gratings, specks and noise."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _window(centre: np.ndarray, radius: float, size: int):
 
 
 def _blend(canvas, rows, columns, distance, colour) -> None:
-    """Paints `colour` where the signed distance (frame widths) is negative, edges one pixel soft."""
+    """Paints where the signed distance (frame widths) is negative, with edges one pixel soft."""
     alpha = np.clip(0.5 - distance * canvas.shape[0], 0, 1)[..., None].astype(np.float32)
     at = np.ix_(rows, columns)
     canvas[at] += alpha * (np.array(colour, np.float32) - canvas[at])

@@ -1,9 +1,8 @@
 """The world as files: mp4 clips, png pictures and LLaVA JSON, the same bytes for the same seed.
 
     OUT/world.json
-    OUT/{train,validation,test}/videos.json, videos/000000.mp4
-                                images.json, images/000000.png
-                                texts.json (only where texts were asked for)
+    OUT/{train,validation,test}/videos.json, video_captions.json, videos/000000.mp4
+                                images.json, image_captions.json, images/000000.png
 
 Every sample draws from a generator seeded by (seed, split, medium, index): splits share no scene,
 and a larger world begins with the smaller one.
@@ -23,29 +22,30 @@ from typing import Any
 
 import numpy as np
 
-from fewvid.data.shapes.questions import CHANCE, STATIC, TEMPORAL, Question, ask
+from fewvid.data.shapes.questions import CHANCE, STATIC, TEMPORAL, Question, ask, captions
 from fewvid.data.shapes.scene import Scene, clip_scene, image_scene
 from fewvid.errors import UserError
 
 SPLITS = ("train", "validation", "test")
-MEDIA = ("video", "image", "text")
+MEDIA = ("video", "image")
 FRAMES, FPS, SIZE = 8, 4, 64
 CHUNK = 50  # samples that one worker makes at a time
 Progress = Callable[[int, int], None]
+Task = tuple[str, str, int, int]  # split, medium, first sample, one past the last
+Records = dict[str, list[dict[str, Any]]]  # by manifest
 
 
 @dataclass(frozen=True)
 class World:
-    """How much of the world: training clips, images and texts; validation and test get a tenth."""
+    """How much of the world: training clips and images; validation and test get a tenth each."""
 
     clips: int
     images: int
-    texts: int = 0
     seed: int = 0
 
     def count(self, split: str, medium: str) -> int:
         """Samples of one medium in one split: a tenth, at least 16, of the training ones."""
-        wanted = {"video": self.clips, "image": self.images, "text": self.texts}[medium]
+        wanted = self.clips if medium == "video" else self.images
         return wanted if split == "train" or not wanted else max(wanted // 10, 16)
 
 
@@ -62,7 +62,6 @@ def write_world(
     *,
     clips: int,
     images: int,
-    texts: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
     workers: int | None = None,
@@ -73,8 +72,8 @@ def write_world(
     half made; the same world already there is left alone.
     Raises UserError where `out` holds anything else, or a number is negative.
     """
-    world = World(clips, images, texts, seed)
-    if min(clips, images, texts) < 0 or clips + images + texts == 0:
+    world = World(clips, images, seed)
+    if min(clips, images) < 0 or clips + images == 0:
         raise UserError(f"a world needs clips or images: got --clips {clips} --images {images}")
     if (out / "world.json").exists():
         there = json.loads((out / "world.json").read_text())
@@ -93,19 +92,19 @@ def write_world(
 
 
 def _fill(world: World, out: Path, progress: Progress | None, workers: int) -> None:
-    tasks = []
+    tasks: list[Task] = []
     for split in SPLITS:
         for medium in MEDIA:
             count = world.count(split, medium)
             if count:
                 (out / split / f"{medium}s").mkdir(parents=True)
             tasks += [(split, medium, i, min(i + CHUNK, count)) for i in range(0, count, CHUNK)]
-    records: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    made: dict[Task, Records] = {}
     done, total = 0, sum(stop - start for *_, start, stop in tasks)
 
-    def finished(task: tuple[str, str, int, int], made: list[dict[str, Any]]) -> None:
+    def finished(task: Task, records: Records) -> None:
         nonlocal done
-        records[task[:3]] = made
+        made[task] = records
         done += task[3] - task[2]
         if progress:
             progress(done, total)
@@ -119,44 +118,40 @@ def _fill(world: World, out: Path, progress: Progress | None, workers: int) -> N
             futures = {pool.submit(make, world, out, *task): task for task in tasks}
             for future in as_completed(futures):
                 finished(futures[future], future.result())
-    for split in SPLITS:
-        for medium in MEDIA:
-            parts = [records[key] for key in sorted(records) if key[:2] == (split, medium)]
-            if parts:
-                text = json.dumps([record for part in parts for record in part], indent=0)
-                (out / split / f"{medium}s.json").write_text(text + "\n")
+    manifests: dict[Path, list[dict[str, Any]]] = {}
+    for task in tasks:
+        for name, records in made[task].items():
+            manifests.setdefault(out / task[0] / name, []).extend(records)
+    for path, records in manifests.items():
+        path.write_text(json.dumps(records, indent=0) + "\n")
     counts = {s: {m: world.count(s, m) for m in MEDIA} for s in SPLITS}
     about = {"world": asdict(world), "samples": counts, "chance": CHANCE}
     about |= {"static": STATIC, "temporal": TEMPORAL, "frames": FRAMES, "fps": FPS, "size": SIZE}
     (out / "world.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
-def make(world: World, out: Path, split: str, medium: str, start: int, stop: int) -> list[dict]:
-    """Writes the samples start..stop-1 of one medium and returns their LLaVA records."""
+def make(world: World, out: Path, split: str, medium: str, start: int, stop: int) -> Records:
+    """Writes the samples start..stop-1 of one medium; returns their LLaVA records by manifest."""
     from fewvid.data.shapes import files
-    from fewvid.data.shapes.transcript import transcribe
 
-    records = []
+    made: Records = {f"{medium}s.json": [], f"{medium}_captions.json": []}
+    write = files.write_clip if medium == "video" else files.write_picture
     for index in range(start, stop):
         scene, questions = scene_of(world, split, medium, index)
-        media, marker, name = {}, "", f"{medium}s/{index:06d}"
-        if medium == "text":
-            marker = transcribe(scene) + "\n"
-        else:
-            media = {medium: f"{name}.{'mp4' if medium == 'video' else 'png'}"}
-            marker = f"<{medium}>\n"
-            write = files.write_clip if medium == "video" else files.write_picture
-            write(out / split / media[medium], scene)
-        for number, q in enumerate(questions):
-            records.append(
-                {"id": f"{split}/{name}/{number}"}
-                | media
-                | {"kind": q.kind, "dimension": q.dimension, "answers": list(q.answers)}
-                | {
-                    "conversations": [
-                        {"from": "human", "value": marker + q.text},
-                        {"from": "gpt", "value": q.answer},
-                    ]
-                }
-            )
-    return records
+        file = f"{medium}s/{index:06d}.{'mp4' if medium == 'video' else 'png'}"
+        write(out / split / file, scene)
+        for manifest, asked in (("s", questions), ("_captions", captions(scene))):
+            for number, question in enumerate(asked):
+                about = {"id": f"{split}/{medium}{manifest}/{index:06d}/{number}", medium: file}
+                made[f"{medium}{manifest}.json"].append(about | _record(question, medium))
+    return made
+
+
+def _record(question: Question, medium: str) -> dict[str, Any]:
+    labels = {"kind": question.kind, "dimension": question.dimension}
+    return (labels | {"answers": list(question.answers)} if question.answers else labels) | {
+        "conversations": [
+            {"from": "human", "value": f"<{medium}>\n{question.text}"},
+            {"from": "gpt", "value": question.answer},
+        ]
+    }
