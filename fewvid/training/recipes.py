@@ -24,7 +24,7 @@ from fewvid.models.config import (
 from fewvid.training.stage import MeshConfig, OptimizerConfig, WorldConfig
 
 Sources = tuple[tuple[str, float], ...]  # (manifest, weight)
-CAPTIONS: Sources = (("shapes:train/image_captions.json", 1.0),)
+IMAGE_CAPTIONS = "shapes:train/image_captions.json"
 IMAGES: Sources = (("shapes:train/images.json", 1.0),)
 VIDEOS: Sources = (("shapes:train/videos.json", 1.0),)
 IMAGES_AND_VIDEOS: Sources = (("shapes:train/images.json", 1.0), ("shapes:train/videos.json", 2.0))
@@ -59,7 +59,7 @@ SIZES = {
     "tiny": Size(
         model=LvlmConfig.tiny(),
         world=WorldConfig(clips=24, images=32),
-        steps={"images": 10, "align": 10, "pretrain": 10, "instruct": 12, "video": 10},
+        steps={"images": 10, "more": 10, "align": 10, "pretrain": 10, "instruct": 12, "video": 10},
         batch_size=8,
         frames=4,
         questions=4,
@@ -71,7 +71,14 @@ SIZES = {
     "shapes": Size(
         model=SHAPES,
         world=WorldConfig(clips=2000, images=5000),
-        steps={"images": 24_000, "align": 500, "pretrain": 1000, "instruct": 2000, "video": 1000},
+        steps={
+            "images": 20_000,
+            "more": 11_000,
+            "align": 500,
+            "pretrain": 1000,
+            "instruct": 2000,
+            "video": 1000,
+        },
         batch_size=48,
         frames=8,
         questions=8,
@@ -96,11 +103,22 @@ def size(arg: str) -> Size:
 
 def from_nothing(chosen: Size) -> ConfigDict:
     """All parts together, on images and captions, where nothing is trained yet."""
-    stage = _stage("images", chosen, (*CAPTIONS, (IMAGES[0][0], 6.0)), (".*",), resident=True)
-    stage.update(frames=1, answers=24)
+    sources = ((IMAGE_CAPTIONS, 1.0), (IMAGES[0][0], 6.0))
+    return _whole("images", chosen, sources)
+
+
+def more_images(chosen: Size) -> ConfigDict:
+    """All parts together on images they have not seen, rolled by a pixel or two."""
+    stage = _whole("more", chosen, IMAGES)
+    stage.shift = 2
+    return stage
+
+
+def _whole(name: str, chosen: Size, sources: Sources) -> ConfigDict:
+    stage = _stage(name, chosen, sources, (".*",), resident=True)
+    stage.update(frames=1, answers=28)
     if chosen is SIZES["shapes"]:
-        stage.update(batch_size=192, questions=6, length=104, checkpoint_every=4000)
-        stage.optimizer.warmup = 300
+        stage.update(batch_size=192, questions=6, length=108, checkpoint_every=4000)
     return stage
 
 
@@ -167,6 +185,7 @@ def _stage(
         "image_time_jitter": 2.0,
         "optimizer": asdict(optimizer),
         "cache_features": frozen,
+        "shift": 0,
         "resident": resident or (frozen and chosen.resident),
         "checkpoint_every": chosen.checkpoint_every,
     }

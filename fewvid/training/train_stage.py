@@ -29,7 +29,7 @@ from fewvid.training.metrics import MetricsLog
 from fewvid.training.optimizer import make_optimizer, schedule
 from fewvid.training.plan import StagePlan
 from fewvid.training.progress import Display, OnStep, StepReport
-from fewvid.training.stage import RunConfig
+from fewvid.training.stage import RunConfig, StageConfig
 from fewvid.training.start import locate
 from fewvid.training.step import make_program
 
@@ -53,7 +53,7 @@ def train_stage(
     layout = shardings(mesh, params, report=shown.say)
     params = place(params, layout)
     program = make_program(
-        partial(_loss, model, stage.keep, stage.sampler),
+        partial(_loss, model, stage),
         make_optimizer(stage.optimizer, stage.steps),
         params,
         layout,
@@ -134,11 +134,12 @@ def train_stage(
 
 
 def _loss(
-    model: LvlmConfig, keep: int | None, sampler: str | None, params: Any, batch: Any, rng: Any
+    model: LvlmConfig, stage: StageConfig, params: Any, batch: Any, rng: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    drawn, sampled = jax.random.split(rng)
     if "table" in batch:
-        batch = resident.gather(batch["table"], batch["row"])
-    return lvlm.loss(model, params, batch, keep=keep, sampler=sampler, rng=rng)
+        batch = resident.gather(batch["table"], batch["row"], stage.shift, drawn)
+    return lvlm.loss(model, params, batch, keep=stage.keep, sampler=stage.sampler, rng=sampled)
 
 
 def _encode_all(
