@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -95,10 +95,13 @@ def init(config: LvlmConfig, rng: jax.Array) -> Params:
     size = config.encoder.image_size
     pixels = jnp.zeros((1, 1, size, size, 3), jnp.uint8)
     times, tokens = jnp.zeros((1, 1)), jnp.zeros((1, 4), jnp.int32)
-    return Lvlm(config).init(rng, pixels, times, tokens)["params"]
+    return cast(Params, Lvlm(config).init(rng, pixels, times, tokens)["params"])
 
 
-def _apply(config: LvlmConfig, params: Params, method: str, dtype: Any, remat: bool = False):
+def _apply(
+    config: LvlmConfig, params: Params, method: str, dtype: Any, remat: bool = False
+) -> Callable[..., Any]:
+    """One method of `Lvlm` on these parameters; it returns what that method returns."""
     return partial(Lvlm(config, dtype, remat).apply, {"params": params}, method=method)
 
 
@@ -189,7 +192,9 @@ def forward(
     return read(visual, tokens, batch["positions"], mask, tokens == visual_id, cache)
 
 
-def logits(config: LvlmConfig, params: Params, hidden: jax.Array, dtype: Any = jnp.float32):
+def logits(
+    config: LvlmConfig, params: Params, hidden: jax.Array, dtype: Any = jnp.float32
+) -> jax.Array:
     """hidden float[...,D] -> float32[...,V]."""
     return _apply(config, params, "logits", dtype)(hidden)
 
