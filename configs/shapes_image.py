@@ -19,12 +19,12 @@ def get_config(arg: str = "shapes") -> ConfigDict:
     size = recipes.size(SIZES.get(arg, arg))
     if arg == "more":
         config = recipes.config([recipes.more_images(size)], start=START, chosen=size)
-        config.world.update(clips=0, images=30_000, seed=1)
+        config.world.update(clips=0, images=30_000, seed=1, things=3)
         return config
     config = recipes.config([recipes.from_nothing(size)], start=size, chosen=size)
     if arg == "shapes":
         # The clips are there for the words of their questions: none is trained on.
-        config.world.update(clips=200, images=40_000)
+        config.world.update(clips=200, images=40_000, things=3)
     return config
 
 

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains, or goes on, and prints where the model is."""
     config = read_config(args.config, args.overrides)
-    _keep_compiled(args.workdir)
+    keep_compiled(args.workdir)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it misses torch, which is not used
     from fewvid.training.loop import Stopped
     from fewvid.training.run import run as run_stages
@@ -98,7 +98,7 @@ def _first_words(error: Exception) -> str:
     return str(error).replace("\\n", "\n").splitlines()[0].strip("'\"\\ ")
 
 
-def _keep_compiled(workdir: Path) -> None:
+def keep_compiled(workdir: Path) -> None:
     """Compiled programs stay in the working directory, so that a restart begins at once."""
     import jax
 

@@ -26,8 +26,6 @@ class BatchShape:
     visual_tokens_per_frame: M, see `models.config.visual_tokens_per_frame`.
     length: L, ids of a row. answers: A, answer ids of a row, eos included.
     questions: how many samples of one media file may share a row.
-    image_time_jitter: seconds; an image is given a time in [0, jitter), so that a model trained
-      on images alone has seen other times than 0.
     """
 
     batch_size: int
@@ -37,11 +35,10 @@ class BatchShape:
     length: int
     answers: int
     questions: int = 1
-    image_time_jitter: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < (0 if name == "image_time_jitter" else 1):
+            if value < 1:
                 raise UserError(f"{name} must be positive, got {value}")
         if self.length <= self.frames * self.visual_tokens_per_frame:
             raise UserError(

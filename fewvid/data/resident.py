@@ -123,9 +123,7 @@ def build(
             used = np.arange(shape.frames) < count
             here = (first_frame[media] + np.arange(shape.frames)) * used
             for _ in range(draws):
-                row = rows.text_row(found[place], count, rng) | rows.times(
-                    found[place], visual, rng
-                )
+                row = rows.text_row(found[place], count, rng) | rows.times(visual)
                 packed.append(row | {"frames": here.astype(np.int32)})
         if len(packed) == start:
             raise UserError(f"no media file of {sources[source].manifest} could be read")

@@ -69,7 +69,7 @@ class Rows:
             visual = self._visual(group[0])
             if visual is not None:
                 row = self.text_row(group, len(visual.times), rng)
-                row |= self.times(group, visual, rng) | self._frames(visual)
+                row |= self.times(visual) | self._frames(visual)
                 number = sum(len(groups) for groups in self.groups[:source]) + place
                 return row | {"sample": np.array(number, np.int32)}
         raise UserError(f"no media file of source {source} could be read.\n{self.report}")
@@ -96,7 +96,7 @@ class Rows:
         while left and visual is not None:
             asked = left[: self.shape.questions]
             row, kept = self._pack(asked, len(visual.times))
-            row |= self.times(tuple(asked), visual) | self._frames(visual)
+            row |= self.times(visual) | self._frames(visual)
             row["sample"] = np.array(index, np.int32)
             rows.append((row, tuple(asked[i] for i in kept)))
             left = [s for i, s in enumerate(asked) if i not in kept] + left[len(asked) :]
@@ -131,13 +131,11 @@ class Rows:
     def _read(self, sample: Sample) -> Any:
         return self.read(sample) if self.features is None else self.features.get(sample)
 
-    def times(self, group: Group, visual: Any, rng: np.random.Generator | None = None) -> Batch:
-        """times float32[T] and frame_mask bool[T]; with an rng an image gets a random time."""
-        times = visual.times
-        if rng is not None and group[0].media_type == "image":
-            times = times + self.shape.image_time_jitter * rng.random()
+    def times(self, visual: Any) -> Batch:
+        """times float32[T] seconds and frame_mask bool[T]."""
+        times = visual.times.astype(np.float32)
         mask = np.arange(self.shape.frames) < len(times)
-        return {"times": _padded(times.astype(np.float32), self.shape.frames), "frame_mask": mask}
+        return {"times": _padded(times, self.shape.frames), "frame_mask": mask}
 
     def _frames(self, visual: Any) -> Batch:
         if self.features is not None:

@@ -41,21 +41,19 @@ def ask(
     one_frame: bool = False,
     batch_size: int = 32,
     questions: int = 8,
+    features: FeatureStore | None = None,
     progress: Progress | None = None,
 ) -> list[Answered]:
     """All questions of `samples` (records with `answers`, `kind` and `dimension`), in batches.
 
+    features: what `encode` gave for these samples, where the encoder is still the same one.
     one_frame: every frame of a clip is replaced by its middle one, times kept, which shows how
       much of the accuracy needs more than a single frame.
     Raises UserError for a sample without valid answers, or whose valid answers begin alike.
     """
     firsts = {sample.id: _first_tokens(sample, chat) for sample in samples}
     shape = _shape(config, chat, samples, frames, keep, batch_size, questions)
-    groups = group_by_media(samples)
-    encode = jax.jit(partial(lvlm.encode, config))
-    features = FeatureStore.build(
-        groups, shape, lambda p: tuple(np.asarray(x) for x in encode(params, p)), progress
-    )
+    features = features or encode(config, params, samples, frames=frames, progress=progress)
     guess = jax.jit(partial(_guess, config, keep, sampler))
     most = max(len(ids) for ids in firsts.values())
     answered: list[Answered] = []
@@ -80,6 +78,25 @@ def ask(
                     )
                 )
     return answered
+
+
+def encode(
+    config: LvlmConfig,
+    params: Any,
+    samples: Sequence[Sample],
+    *,
+    frames: int,
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """Encodes every media file of the samples once; progress(done, total) counts files."""
+    shape = BatchShape(1, frames, config.encoder.image_size, 1, length=frames + 1, answers=1)
+    apply = jax.jit(partial(lvlm.encode, config))
+
+    def run(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = apply(params, pixels)
+        return np.asarray(found.tokens), np.asarray(found.response)
+
+    return FeatureStore.build(group_by_media(samples), shape, run, progress)
 
 
 def _guess(config: LvlmConfig, keep: int | None, sampler: str | None, params, batch, valid):

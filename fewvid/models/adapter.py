@@ -2,7 +2,8 @@
 
 The weighted token sampler stands inside this flow, before the attention or after it, because its
 response may be the adapter's own attention. Keys and values carry 2-D patch positions (without
-them place and direction are not learned) and every output carries the time of its frame. With
+them place and direction are not learned) and every output carries the seconds since the first
+frame, of which an image has none: training on images leaves the time's weights as they were. With
 `change`, an output also carries what its query reads differently in the frame before, so that
 motion and change need not be found by the decoder among thousands of tokens.
 """
@@ -20,6 +21,8 @@ from fewvid.models.attention import attention, probabilities
 from fewvid.models.config import AdapterConfig, EncoderConfig, SamplerConfig
 from fewvid.models.positions import patch_features, time_features
 from fewvid.samplers import Selection, gather
+
+TIME_SCALE = 0.5
 
 # (candidates float[B,T,N,D], response float32[B,T,N]) -> what was kept; None keeps everything.
 Sample = Callable[[jax.Array, jax.Array], Selection]
@@ -71,7 +74,9 @@ class Adapter(nn.Module):
             self.change = nn.Dense(c.width, False, dtype=self.dtype, kernel_init=zeros)
         self.norm_mlp, self.mlp_in, self.mlp_out = norm(), dense(4 * c.width), dense(c.width)
         self.norm_out, self.to_decoder = norm(), dense(self.out_width)
-        self.time = dense(self.out_width)
+        # Large at the start: frames of a clip are alike but for this, and an image has none of it.
+        scale = nn.initializers.normal(TIME_SCALE)
+        self.time = nn.Dense(self.out_width, False, dtype=self.dtype, kernel_init=scale)
 
     def __call__(
         self,
@@ -85,7 +90,8 @@ class Adapter(nn.Module):
         read = self._pass if self.config.queries == "mlp" else self._cross
         seen, selection, response = read(x, encoder_response, sample)
         seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
-        when = self.time(time_features(seconds).astype(self.dtype))
+        since = time_features(seconds) - time_features(jnp.zeros_like(seconds))
+        when = self.time(since.astype(self.dtype))
         return Visual(self.to_decoder(self.norm_out(seen)) + when[:, :, None], selection, response)
 
     def _pass(self, x: jax.Array, response: jax.Array, sample: Sample | None):

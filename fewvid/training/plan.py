@@ -74,7 +74,6 @@ def _plan(
         length=stage.length,
         answers=stage.answers,
         questions=stage.questions,
-        image_time_jitter=stage.image_time_jitter,
     )
     return StagePlan(index, stage, chosen, shape, kept_tokens(config, stage.keep))
 

@@ -90,6 +90,9 @@ SIZES = {
 }
 
 
+EXAM_CLIPS = {"tiny": 16, "full": 300}  # clips, and as many pictures, that a demo asks about
+
+
 def size(arg: str) -> Size:
     """The size that a config's argument names. Raises UserError listing them."""
     if arg not in SIZES:
@@ -144,6 +147,23 @@ def video(chosen: Size) -> ConfigDict:
     return _stage("video", chosen, VIDEOS, ("adapter/.*", "decoder/.*"), frozen=True)
 
 
+def demo(budget: str) -> ConfigDict:
+    """The demo's S3-IV: the shipped image model, few clips, temporal questions preferred.
+
+    budget: `full` (minutes on two cores) or `tiny` (to see that it runs).
+    """
+    chosen, small = SIZES["shapes"], budget == "tiny"
+    sources = ((IMAGES[0][0], 1.0), (VIDEOS[0][0], 2.5), (VIDEOS[0][0], 1.0))
+    stage = instruct(chosen, sources)
+    stage.update(steps=12 if small else 500, batch_size=40, questions=5, length=145, answers=10)
+    stage.update(checkpoint_every=100)
+    stage.sources[1].kind = "temporal"
+    stage.sources[2].dimension = "moment,moment_colour"
+    run = config([stage], start="shapes", chosen=chosen)
+    run.world.update(clips=160 if small else 3000, images=64 if small else 1500)
+    return run
+
+
 def config(stages: Sequence[ConfigDict], *, start: Size | str, chosen: Size) -> ConfigDict:
     """A run. start: a size (random parameters of its model) or a model to go on from."""
     return ConfigDict(
@@ -182,7 +202,6 @@ def _stage(
         "questions": chosen.questions,
         "length": chosen.length,
         "answers": 2 * chosen.questions,  # a word and the end
-        "image_time_jitter": 2.0,
         "optimizer": asdict(optimizer),
         "cache_features": frozen,
         "shift": 0,

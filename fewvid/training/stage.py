@@ -52,7 +52,6 @@ class StageConfig:
     questions: int = 1
     keep: int | None = None
     sampler: str | None = None
-    image_time_jitter: float = 0.0
     optimizer: OptimizerConfig = OptimizerConfig()
     cache_features: bool = False
     resident: bool = False
@@ -76,6 +75,7 @@ class WorldConfig:
     clips: int = 2000
     images: int = 5000
     seed: int = 0
+    things: int = 2
     path: str = ""
 
 

@@ -57,6 +57,7 @@ def ensure_world(run: RunConfig, workdir: Path, display: Display) -> None:
         clips=world.clips,
         images=world.images,
         seed=world.seed,
+        things=world.things,
         progress=lambda done, total: display.count("drawing the world", done, total),
     )
 

@@ -34,6 +34,7 @@ from fewvid.training.start import locate
 from fewvid.training.step import make_program
 
 ENCODED_AT_ONCE = 256  # frames
+FRAMES = 8  # that a model trained on pictures alone looks at when it is shown a video
 
 
 def train_stage(
@@ -183,5 +184,5 @@ def save_model(
         params=params,
         tokenizer=tokenizer,
         card=f"# {directory.name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
-        frames=plan.stage.frames,
+        frames=plan.stage.frames if plan.stage.frames > 1 else FRAMES,
     )

@@ -116,15 +116,6 @@ def test_images_videos_and_text_share_a_batch(
     assert (visual == 2 * frames).all()
 
 
-def test_image_times_jitter_within_bounds_and_repeatably(sources, shape, chat):
-    shape = dataclasses.replace(shape, image_time_jitter=2.0)
-    one, two = (take(train_iterator(sources, shape, chat, seed=1), 3) for _ in range(2))
-    same(one, two)
-    times = np.concatenate([b["times"][:, 0] for b in one])
-    assert 0 <= times.min() < times.max() < 2
-    assert len(set(times)) > 6
-
-
 def test_bad_media_are_counted_and_replaced_the_same_way_each_time(sources, shape, chat):
     folder = sources[0].manifest.parent
     (folder / "002.png").write_bytes(b"no picture")

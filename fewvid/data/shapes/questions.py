@@ -44,9 +44,14 @@ class Question:
         return "temporal" if self.dimension in TEMPORAL else "static"
 
 
-def ask(scene: Scene, rng: np.random.Generator) -> list[Question]:
-    """All questions that fit the scene, in a random order; existence once, of a random form."""
-    found: list[Question] = [_count(scene), _existence(scene, rng)]
+def ask(scene: Scene, rng: np.random.Generator, most: int) -> list[Question]:
+    """All questions that fit the scene, in a random order; existence once, of a random form.
+
+    most: how many things a scene of this world may have, the answers to a count.
+    """
+    found: list[Question] = [_existence(scene, rng)]
+    if most > 1:
+        found.append(_count(scene, most))
     for thing in scene.things:
         found += _of_one(thing, scene)
     for pair in combinations(range(len(scene.things)), 2):
@@ -148,8 +153,9 @@ def _place(
     return found
 
 
-def _count(scene: Scene) -> Question:
-    return Question("count", "How many shapes are there?", NUMBERS[len(scene.things) - 1], NUMBERS)
+def _count(scene: Scene, most: int) -> Question:
+    answer, answers = NUMBERS[len(scene.things) - 1], NUMBERS[:most]
+    return Question("count", "How many shapes are there?", answer, answers)
 
 
 def _existence(scene: Scene, rng: np.random.Generator) -> Question:

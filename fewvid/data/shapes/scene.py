@@ -17,6 +17,7 @@ FORMS = ("circle", "square", "triangle", "cross")
 COLOURS = ("red", "green", "blue", "yellow", "purple", "white")
 SIZES = ("small", "large")
 LOOKS = ("full", "hollow")
+MOST = 3  # things of a scene: each has two colours to itself
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = {"slow": (0.12, 0.17), "fast": (0.36, 0.42)}  # frame widths a clip; under 0.5, or it
 # would be ambiguous on a torus which way a thing went
@@ -73,16 +74,16 @@ class Scene:
     look_seed: int  # background, distractors and noise
 
 
-def image_scene(rng: np.random.Generator) -> Scene:
-    """One frame with 1 to 3 things that do not overlap."""
-    things = tuple(_things(rng, frames=1))
+def image_scene(rng: np.random.Generator, most: int) -> Scene:
+    """One frame with 1 to `most` (at most MOST) things that do not overlap."""
+    things = tuple(_things(rng, 1, most))
     places = _apart(rng, len(things), still=[True] * len(things))
     return Scene(_placed(things, places), 1, None, int(rng.integers(2**31)))
 
 
-def clip_scene(rng: np.random.Generator, frames: int) -> Scene:
-    """A clip with 1 to 3 things, some of which move, change colour or size, or blink."""
-    things = _things(rng, frames)
+def clip_scene(rng: np.random.Generator, frames: int, most: int) -> Scene:
+    """A clip with 1 to `most` things, some of which move, change colour or size, or blink."""
+    things = _things(rng, frames, most)
     pair = None
     if len(things) >= 2 and rng.random() < 0.6:
         pair = (int(rng.integers(len(things))), 0)
@@ -96,8 +97,8 @@ def clip_scene(rng: np.random.Generator, frames: int) -> Scene:
     return Scene(_placed(things, places), frames, pair, int(rng.integers(2**31)))
 
 
-def _things(rng: np.random.Generator, frames: int) -> list[Thing]:
-    count = int(rng.integers(1, 4))
+def _things(rng: np.random.Generator, frames: int, most: int) -> list[Thing]:
+    count = int(rng.integers(1, most + 1))
     forms = rng.permutation(FORMS)[:count]
     colours = rng.permutation(COLOURS)
     return [

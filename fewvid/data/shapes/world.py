@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from fewvid.data.shapes.questions import CHANCE, STATIC, TEMPORAL, Question, ask, captions
-from fewvid.data.shapes.scene import Scene, clip_scene, image_scene
+from fewvid.data.shapes.scene import MOST, Scene, clip_scene, image_scene
 from fewvid.errors import UserError
 
 SPLITS = ("train", "validation", "test")
@@ -37,11 +37,15 @@ Records = dict[str, list[dict[str, Any]]]  # by manifest
 
 @dataclass(frozen=True)
 class World:
-    """How much of the world: training clips and images; validation and test get a tenth each."""
+    """How much of the world: training clips and images; validation and test get a tenth each.
+
+    things: the most shapes that a scene may have, 1 to 3.
+    """
 
     clips: int
     images: int
     seed: int = 0
+    things: int = 2
 
     def count(self, split: str, medium: str) -> int:
         """Samples of one medium in one split: a tenth, at least 16, of the training ones."""
@@ -53,8 +57,9 @@ def scene_of(world: World, split: str, medium: str, index: int) -> tuple[Scene, 
     """The scene at that place of the world and all that is asked of it."""
     place = (world.seed, SPLITS.index(split), MEDIA.index(medium), index)
     rng = np.random.default_rng(place)
-    scene = image_scene(rng) if medium == "image" else clip_scene(rng, FRAMES)
-    return scene, ask(scene, rng)
+    most = world.things
+    scene = image_scene(rng, most) if medium == "image" else clip_scene(rng, FRAMES, most)
+    return scene, ask(scene, rng, most)
 
 
 def write_world(
@@ -63,6 +68,7 @@ def write_world(
     clips: int,
     images: int,
     seed: int = 0,
+    things: int = 2,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> None:
@@ -72,9 +78,11 @@ def write_world(
     half made; the same world already there is left alone.
     Raises UserError where `out` holds anything else, or a number is negative.
     """
-    world = World(clips, images, seed)
+    world = World(clips, images, seed, things)
     if min(clips, images) < 0 or clips + images == 0:
         raise UserError(f"a world needs clips or images: got --clips {clips} --images {images}")
+    if not 1 <= things <= MOST:
+        raise UserError(f"a scene has 1 to {MOST} things: got --things {things}")
     if (out / "world.json").exists():
         there = json.loads((out / "world.json").read_text())
         if there.get("world") == asdict(world):
