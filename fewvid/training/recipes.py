@@ -59,7 +59,14 @@ SIZES = {
     "tiny": Size(
         model=LvlmConfig.tiny(),
         world=WorldConfig(clips=24, images=32),
-        steps={"images": 10, "more": 10, "align": 10, "pretrain": 10, "instruct": 12, "video": 10},
+        steps={
+            "images": 10,
+            "albums": 10,
+            "align": 10,
+            "pretrain": 10,
+            "instruct": 12,
+            "video": 10,
+        },
         batch_size=8,
         frames=4,
         questions=4,
@@ -73,7 +80,7 @@ SIZES = {
         world=WorldConfig(clips=2000, images=5000),
         steps={
             "images": 20_000,
-            "more": 11_000,
+            "albums": 2600,
             "align": 500,
             "pretrain": 1000,
             "instruct": 2000,
@@ -107,21 +114,19 @@ def size(arg: str) -> Size:
 def from_nothing(chosen: Size) -> ConfigDict:
     """All parts together, on images and captions, where nothing is trained yet."""
     sources = ((IMAGE_CAPTIONS, 1.0), (IMAGES[0][0], 6.0))
-    return _whole("images", chosen, sources)
-
-
-def more_images(chosen: Size) -> ConfigDict:
-    """All parts together on images they have not seen, rolled by a pixel or two."""
-    stage = _whole("more", chosen, IMAGES)
-    stage.shift = 2
-    return stage
-
-
-def _whole(name: str, chosen: Size, sources: Sources) -> ConfigDict:
-    stage = _stage(name, chosen, sources, (".*",), resident=True)
+    stage = _stage("images", chosen, sources, (".*",), resident=True)
     stage.update(frames=1, answers=28)
     if chosen is SIZES["shapes"]:
         stage.update(batch_size=192, questions=6, length=108, checkpoint_every=4000)
+    return stage
+
+
+def albums(chosen: Size) -> ConfigDict:
+    """The adapter and the decoder, on pictures and slide shows of unrelated pictures."""
+    stage = instruct(chosen, ((IMAGES[0][0], 1.0), ("shapes:train/albums.json", 2.0)))
+    stage.update(name="albums", steps=chosen.steps["albums"], batch_size=40, questions=5)
+    stage.update(length=145, answers=10, checkpoint_every=300)
+    stage["optimizer"].update(learning_rate=1.5e-3, weight_decay=0.02)
     return stage
 
 

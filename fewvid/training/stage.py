@@ -76,6 +76,7 @@ class WorldConfig:
     images: int = 5000
     seed: int = 0
     things: int = 2
+    albums: int = 0
     path: str = ""
 
 

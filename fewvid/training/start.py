@@ -58,6 +58,7 @@ def ensure_world(run: RunConfig, workdir: Path, display: Display) -> None:
         images=world.images,
         seed=world.seed,
         things=world.things,
+        albums=world.albums,
         progress=lambda done, total: display.count("drawing the world", done, total),
     )
 

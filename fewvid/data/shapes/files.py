@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -16,13 +17,13 @@ from fewvid.data.shapes.world import FPS, SIZE
 X264 = {"crf": "12", "preset": "veryfast", "threads": "1", "mbtree": "0"}
 
 
-def write_clip(path: Path, scene: Scene) -> None:
-    """Renders the scene into an mp4 (H.264, yuv420p, FPS frames a second)."""
+def write_clip(path: Path, scenes: Sequence[Scene]) -> None:
+    """Renders the scenes, one after the other, into an mp4 (H.264, FPS frames a second)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS, options=X264)
         stream.width = stream.height = SIZE
         stream.pix_fmt = "yuv420p"
-        for frame in render(scene, SIZE):
+        for frame in (frame for scene in scenes for frame in render(scene, SIZE)):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
 

@@ -28,6 +28,7 @@ CHANCE = {
     "moment": 1 / 2, "moment_colour": 1 / 6,
     "direction": 1 / 4, "speed": 1 / 2, "order": 1 / 2, "events": 1 / 3, "change": 1 / 3,
 }  # fmt: skip
+OF_SEVERAL = ("count", "relation", "speed", "order")  # not asked where a scene has one thing
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Question:
         return "temporal" if self.dimension in TEMPORAL else "static"
 
 
+def chances(most: int) -> dict[str, float]:
+    """What guessing gives in each dimension that a world of up to `most` things is asked."""
+    asked = {d: c for d, c in CHANCE.items() if most > 1 or d not in OF_SEVERAL}
+    return asked | ({"count": 1 / most} if most > 1 else {})
+
+
 def ask(scene: Scene, rng: np.random.Generator, most: int) -> list[Question]:
     """All questions that fit the scene, in a random order; existence once, of a random form.
 
@@ -57,6 +64,12 @@ def ask(scene: Scene, rng: np.random.Generator, most: int) -> list[Question]:
     for pair in combinations(range(len(scene.things)), 2):
         found += _of_two(*(int(i) for i in rng.permutation(pair)), scene)
     return [found[i] for i in rng.permutation(len(found))]
+
+
+def at_moment(question: Question, when: str) -> Question:
+    """The same question about the start or the end of what is shown: "... at the start?"."""
+    text = f"{question.text.removesuffix('?')} at the {when}?"
+    return Question(question.dimension, text, question.answer, question.answers)
 
 
 def captions(scene: Scene) -> list[Question]:

@@ -3,6 +3,7 @@
     OUT/world.json
     OUT/{train,validation,test}/videos.json, video_captions.json, videos/000000.mp4
                                 images.json, image_captions.json, images/000000.png
+                                albums.json, albums/000000.mp4 (where albums were asked for)
 
 Every sample draws from a generator seeded by (seed, split, medium, index): splits share no scene,
 and a larger world begins with the smaller one.
@@ -22,12 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from fewvid.data.shapes.questions import CHANCE, STATIC, TEMPORAL, Question, ask, captions
+from fewvid.data.shapes.questions import (
+    STATIC,
+    TEMPORAL,
+    Question,
+    ask,
+    at_moment,
+    captions,
+    chances,
+)
 from fewvid.data.shapes.scene import MOST, Scene, clip_scene, image_scene
 from fewvid.errors import UserError
 
 SPLITS = ("train", "validation", "test")
-MEDIA = ("video", "image")
+MEDIA = ("video", "image", "album")  # a new one goes last: its place is part of the seed
 FRAMES, FPS, SIZE = 8, 4, 64
 CHUNK = 50  # samples that one worker makes at a time
 Progress = Callable[[int, int], None]
@@ -39,27 +48,48 @@ Records = dict[str, list[dict[str, Any]]]  # by manifest
 class World:
     """How much of the world: training clips and images; validation and test get a tenth each.
 
-    things: the most shapes that a scene may have, 1 to 3.
+    things: the most shapes that a scene may have, 1 to 3. albums: slide shows, see `album_of`.
     """
 
     clips: int
     images: int
     seed: int = 0
     things: int = 2
+    albums: int = 0
 
     def count(self, split: str, medium: str) -> int:
         """Samples of one medium in one split: a tenth, at least 16, of the training ones."""
-        wanted = self.clips if medium == "video" else self.images
+        wanted = {"video": self.clips, "image": self.images, "album": self.albums}[medium]
         return wanted if split == "train" or not wanted else max(wanted // 10, 16)
 
 
 def scene_of(world: World, split: str, medium: str, index: int) -> tuple[Scene, list[Question]]:
     """The scene at that place of the world and all that is asked of it."""
-    place = (world.seed, SPLITS.index(split), MEDIA.index(medium), index)
-    rng = np.random.default_rng(place)
-    most = world.things
+    rng, most = _generator(world, split, medium, index), world.things
     scene = image_scene(rng, most) if medium == "image" else clip_scene(rng, FRAMES, most)
     return scene, ask(scene, rng, most)
+
+
+def album_of(world: World, split: str, index: int) -> tuple[list[Scene], list[Question]]:
+    """A slide show: unrelated pictures, the first and last asked about, or one picture throughout.
+
+    Nothing moves in it: it is data about pictures, for a model that is to look at several.
+    """
+    rng = _generator(world, split, "album", index)
+    if index % 2:
+        scene = image_scene(rng, world.things)
+        return [scene] * FRAMES, ask(scene, rng, world.things)
+    scenes = [image_scene(rng, world.things) for _ in range(FRAMES)]
+    return scenes, [
+        at_moment(question, when)
+        for when, scene in (("start", scenes[0]), ("end", scenes[-1]))
+        for question in ask(scene, rng, world.things)
+    ]
+
+
+def _generator(world: World, split: str, medium: str, index: int) -> np.random.Generator:
+    place = (world.seed, SPLITS.index(split), MEDIA.index(medium), index)
+    return np.random.default_rng(place)
 
 
 def write_world(
@@ -69,6 +99,7 @@ def write_world(
     images: int,
     seed: int = 0,
     things: int = 2,
+    albums: int = 0,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> None:
@@ -78,8 +109,8 @@ def write_world(
     half made; the same world already there is left alone.
     Raises UserError where `out` holds anything else, or a number is negative.
     """
-    world = World(clips, images, seed, things)
-    if min(clips, images) < 0 or clips + images == 0:
+    world = World(clips, images, seed, things, albums)
+    if min(clips, images, albums) < 0 or clips + images + albums == 0:
         raise UserError(f"a world needs clips or images: got --clips {clips} --images {images}")
     if not 1 <= things <= MOST:
         raise UserError(f"a scene has 1 to {MOST} things: got --things {things}")
@@ -133,8 +164,11 @@ def _fill(world: World, out: Path, progress: Progress | None, workers: int) -> N
     for path, records in manifests.items():
         path.write_text(json.dumps(records, indent=0) + "\n")
     counts = {s: {m: world.count(s, m) for m in MEDIA} for s in SPLITS}
-    about = {"world": asdict(world), "samples": counts, "chance": CHANCE}
-    about |= {"static": STATIC, "temporal": TEMPORAL, "frames": FRAMES, "fps": FPS, "size": SIZE}
+    chance = chances(world.things)
+    about = {"world": asdict(world), "samples": counts, "chance": chance}
+    for kind, dimensions in (("static", STATIC), ("temporal", TEMPORAL)):
+        about[kind] = [name for name in dimensions if name in chance]
+    about |= {"frames": FRAMES, "fps": FPS, "size": SIZE}
     (out / "world.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
@@ -142,16 +176,25 @@ def make(world: World, out: Path, split: str, medium: str, start: int, stop: int
     """Writes the samples start..stop-1 of one medium; returns their LLaVA records by manifest."""
     from fewvid.data.shapes import files
 
-    made: Records = {f"{medium}s.json": [], f"{medium}_captions.json": []}
-    write = files.write_clip if medium == "video" else files.write_picture
+    made: Records = {}
+    shown_as = "image" if medium == "image" else "video"
     for index in range(start, stop):
-        scene, questions = scene_of(world, split, medium, index)
-        file = f"{medium}s/{index:06d}.{'mp4' if medium == 'video' else 'png'}"
-        write(out / split / file, scene)
-        for manifest, asked in (("s", questions), ("_captions", captions(scene))):
+        file = f"{medium}s/{index:06d}.{'png' if medium == 'image' else 'mp4'}"
+        if medium == "album":
+            scenes, questions = album_of(world, split, index)
+        else:
+            scene, questions = scene_of(world, split, medium, index)
+            scenes = [scene]
+        if medium == "image":
+            files.write_picture(out / split / file, scenes[0])
+        else:
+            files.write_clip(out / split / file, scenes)
+        described = [] if medium == "album" else captions(scenes[0])
+        for manifest, asked in (("s", questions), ("_captions", described)):
             for number, question in enumerate(asked):
-                about = {"id": f"{split}/{medium}{manifest}/{index:06d}/{number}", medium: file}
-                made[f"{medium}{manifest}.json"].append(about | _record(question, medium))
+                name = f"{split}/{medium}{manifest}/{index:06d}/{number}"
+                record = {"id": name, shown_as: file} | _record(question, shown_as)
+                made.setdefault(f"{medium}{manifest}.json", []).append(record)
     return made
 
 

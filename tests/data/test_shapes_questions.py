@@ -1,0 +1,136 @@
+"""What is asked: balanced, valid, one word, and never about what is ambiguous."""
+
+import re
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fewvid.data.shapes.questions import CHANCE, PICTURE, STATIC, TEMPORAL, captions
+from fewvid.data.shapes.world import World, scene_of
+from fewvid.data.tokenizer import Chat, train_tokenizer
+
+CLIPS, IMAGES = 5000, 4000
+BY_PLACE = {"speed", "order"}  # which of the two named
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """[(scene, questions)] of many clips and images."""
+    world = World(0, 0, seed=3, things=3)
+    media = [("video", i) for i in range(CLIPS)] + [("image", i) for i in range(IMAGES)]
+    return [scene_of(world, "train", medium, index) for medium, index in media]
+
+
+def test_every_dimension_is_asked_for_and_uniform(asked):
+    counts = defaultdict(Counter)
+    for _, questions in asked:
+        seen = set()
+        for q in questions:
+            assert q.answer in q.answers
+            assert len(set(q.answers)) == len(q.answers)
+            assert q.kind == ("temporal" if q.dimension in TEMPORAL else "static")
+            if q.dimension not in seen:  # one of a scene: the others hang together with it
+                answer = q.answers.index(q.answer) if q.dimension in BY_PLACE else q.answer
+                counts[q.dimension, q.answers if q.dimension not in BY_PLACE else ()][answer] += 1
+            seen.add(q.dimension)
+    assert {name for name, _ in counts} == set(STATIC) | set(TEMPORAL) == set(CHANCE)
+    for (name, _), found in counts.items():
+        total, chance = sum(found.values()), CHANCE[name]
+        assert len(found) == round(1 / chance), name
+        error = np.sqrt(total * chance * (1 - chance))
+        for answer, count in found.items():
+            assert abs(count - total * chance) < 4 * error, (name, answer, count, total)
+
+
+def test_images_are_asked_static_questions_only(asked):
+    names = {q.dimension for scene, questions in asked if scene.frames == 1 for q in questions}
+    assert names == set(PICTURE)
+
+
+def test_a_question_has_one_right_answer(asked):
+    for _, questions in asked:
+        answers = defaultdict(set)
+        for q in questions:
+            answers[q.text].add(q.answer)
+        assert all(len(found) == 1 for found in answers.values())
+
+
+@pytest.mark.parametrize("things", [1, 2, 3])
+def test_as_many_things_as_the_world_has(things):
+    world = World(0, 0, seed=1, things=things)
+    counts = Counter()
+    for index in range(300):
+        scene, questions = scene_of(world, "test", "video", index)
+        counts[len(scene.things)] += 1
+        assert len({t.form for t in scene.things}) == len(scene.things)
+        count = [q for q in questions if q.dimension == "count"]
+        assert len(count) == (things > 1)
+        for q in count:
+            assert q.answers == ("one", "two", "three")[:things]
+            assert q.answer == q.answers[len(scene.things) - 1]
+    assert set(counts) == set(range(1, things + 1))
+    assert max(abs(n - 300 / things) for n in counts.values()) < 4 * np.sqrt(300 / things)
+
+
+def test_answers_say_what_the_scene_does(asked):
+    for scene, questions in asked[:1500]:
+        by_form, last = {t.form: t for t in scene.things}, scene.frames - 1
+        for q in questions:
+            named = [by_form[w] for w in re.findall(r"\w+", q.text) if w in by_form]
+            first = named[0] if named else None
+            if q.dimension == "direction":
+                (x0, y0), (x1, y1) = (first.centre(f, scene.frames) for f in (0, last))
+                moved = [(b - a + 0.5) % 1 - 0.5 for a, b in ((x0, x1), (y0, y1))]
+                axis = int(abs(moved[1]) > abs(moved[0]))
+                assert q.answer == (("left", "right"), ("up", "down"))[axis][int(moved[axis] > 0)]
+            elif q.dimension == "events":
+                looks = [first.look_at(f) for f in range(scene.frames)]
+                flips = sum(a != b for a, b in pairwise(looks))
+                assert q.answer == ("none", "one", "two", "three")[flips]
+            elif q.dimension == "speed":
+                assert q.answer == max(named, key=lambda t: t.travel).form
+            elif q.dimension == "order":
+                changes = [t.recoloured_at for t in named]
+                assert abs(changes[0] - changes[1]) >= 2
+                assert q.answer == named[int(changes[1] < changes[0])].form
+            elif q.dimension == "change":
+                differs = {
+                    "colour": first.colour(0) != first.colour(last),
+                    "size": first.size(0) != first.size(last),
+                }
+                changed = [name for name, is_so in differs.items() if is_so] or ["nothing"]
+                assert changed == [q.answer]
+            elif q.dimension == "existence":
+                assert q.answer == ("yes" if named else "no")
+            elif q.dimension == "moment_colour":
+                assert q.answer == first.colour(last if "end" in q.text else 0)
+
+
+def test_every_answer_is_one_token(asked):
+    texts = [text for _, questions in asked for q in questions for text in (q.text, q.answer)]
+    described = [q for scene, _ in asked[:300] for q in captions(scene)]
+    chat = Chat(train_tokenizer(texts + [q.answer for q in described], 256))
+    words = {answer for _, questions in asked for q in questions for answer in q.answers}
+    assert len(words) > 25
+    for word in words:
+        ids = chat.answer_ids(word)
+        assert len(ids) == 2, word
+        assert chat.decode(ids) == word
+
+
+def test_captions_tell_a_picture_and_both_ends_of_a_clip(asked):
+    clip, image = asked[0][0], asked[-1][0]
+    assert [q.text for q in captions(clip)] == [
+        "Describe the picture at the start.",
+        "Describe the picture at the end.",
+    ]
+    (caption,) = captions(image)
+    assert caption.answers == ()
+    for thing, words in zip(
+        sorted(image.things, key=lambda t: t.form), caption.answer.split(", "), strict=True
+    ):
+        x, y = (int(8 * u) for u in thing.start)
+        expected = f"{thing.colours[0]} {thing.look} {thing.sizes[0]} {thing.form} x{x} y{y}"
+        assert words == expected

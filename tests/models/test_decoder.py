@@ -1,0 +1,85 @@
+"""The decoder against the same sums written out, and its tied and untied heads."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+
+from fewvid.models import lvlm
+from fewvid.models.config import DecoderConfig, LvlmConfig
+from fewvid.models.positions import rotate
+
+DECODER = DecoderConfig(
+    vocab_size=20, width=16, depth=2, heads=4, kv_heads=2, head_dim=6, mlp_width=24
+)
+
+
+def norm(x, scale):
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + DECODER.norm_eps) * scale
+
+
+def turn(x, theta):
+    """Llama's rotary embedding of x [L,d]: pair (i, i + d/2) by position / theta^(2i/d)."""
+    half = x.shape[-1] // 2
+    z = x[:, :half] + 1j * x[:, half:]
+    angle = np.arange(len(x))[:, None] * theta ** (-2 * np.arange(half) / x.shape[-1])
+    z = z * np.exp(1j * angle)
+    return np.concatenate([z.real, z.imag], axis=-1)
+
+
+def by_hand(c, params, tokens):
+    """float[L,V]: one row, head by head."""
+    x = params["embedding"][tokens]
+    length = len(tokens)
+    for layer in range(c.depth):
+        p = jax.tree.map(lambda array, layer=layer: array[layer], params["layers"])
+        y = norm(x, p["norm1"]["scale"])
+        q, k, v = (y @ p[f"attention_{n}"]["kernel"] for n in "qkv")
+        read = []
+        for head in range(c.heads):
+            own = slice(head * c.head_dim, (head + 1) * c.head_dim)
+            group = head // (c.heads // c.kv_heads)
+            shared = slice(group * c.head_dim, (group + 1) * c.head_dim)
+            logits = turn(q[:, own], c.rope_theta) @ turn(k[:, shared], c.rope_theta).T
+            logits = np.where(np.tri(length, dtype=bool), logits / np.sqrt(c.head_dim), -np.inf)
+            weights = np.exp(logits)
+            read.append(weights / weights.sum(-1, keepdims=True) @ v[:, shared])
+        x = x + np.concatenate(read, -1) @ p["attention_out"]["kernel"]
+        y = norm(x, p["norm2"]["scale"])
+        gate = y @ p["mlp_gate"]["kernel"]
+        gate = gate / (1 + np.exp(-gate))
+        x = x + (gate * (y @ p["mlp_in"]["kernel"])) @ p["mlp_out"]["kernel"]
+    head = params["embedding"].T if c.tie_embeddings else params["head"]
+    return norm(x, params["norm"]["scale"]) @ head
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_grouped_queries_rotary_and_swiglu_as_written_out(random_params, tied):
+    decoder = dataclasses.replace(DECODER, tie_embeddings=tied)
+    config = dataclasses.replace(LvlmConfig.tiny(), decoder=decoder)
+    params = random_params(config)
+    tokens = np.random.default_rng(0).integers(5, 20, (2, 7))
+    batch = {
+        "tokens": tokens,
+        "segments": np.ones_like(tokens),
+        "positions": np.broadcast_to(np.arange(7), tokens.shape),
+        "answer_positions": np.broadcast_to(np.arange(7), tokens.shape),
+    }
+    found = jax.jit(partial(lvlm.answer_logits, config))(params, batch)
+    assert found.dtype == np.float32
+    for row in range(2):
+        wanted = by_hand(decoder, params["decoder"], tokens[row])
+        np.testing.assert_allclose(found[row], wanted, atol=1e-4)
+
+
+def test_rotation_keeps_lengths_and_sees_distances_only():
+    q, k = np.random.default_rng(0).normal(size=(2, 1, 1, 1, 8)).astype(np.float32)
+    lengths = [float(np.linalg.norm(rotate(q, np.array([[p]]), 1e4))) for p in (0, 5, 99)]
+    np.testing.assert_allclose(lengths, np.linalg.norm(q), rtol=1e-5)
+    dots = [
+        float((rotate(q, np.array([[p + 3]]), 1e4) * rotate(k, np.array([[p]]), 1e4)).sum())
+        for p in (0, 7, 40)
+    ]
+    np.testing.assert_allclose(dots, dots[0], atol=1e-4)
