@@ -23,6 +23,7 @@ from fewvid.models.config import (
 )
 from fewvid.training.stage import MeshConfig, OptimizerConfig, WorldConfig
 
+Config = Any  # an ml_collections.ConfigDict; what type a key has is not known to a type checker
 Sources = tuple[tuple[str, float], ...]  # (manifest, weight)
 IMAGE_CAPTIONS = "shapes:train/image_captions.json"
 IMAGES: Sources = (("shapes:train/images.json", 1.0),)
@@ -111,7 +112,7 @@ def size(arg: str) -> Size:
     return SIZES[arg]
 
 
-def from_nothing(chosen: Size) -> ConfigDict:
+def from_nothing(chosen: Size) -> Config:
     """All parts together, on images and captions, where nothing is trained yet."""
     sources = ((IMAGE_CAPTIONS, 1.0), (IMAGES[0][0], 6.0))
     stage = _stage("images", chosen, sources, (".*",), resident=True)
@@ -121,7 +122,7 @@ def from_nothing(chosen: Size) -> ConfigDict:
     return stage
 
 
-def albums(chosen: Size) -> ConfigDict:
+def albums(chosen: Size) -> Config:
     """The adapter and the decoder, on pictures and slide shows of unrelated pictures."""
     stage = instruct(chosen, ((IMAGES[0][0], 1.0), ("shapes:train/albums.json", 2.0)))
     stage.update(name="albums", steps=chosen.steps["albums"], batch_size=40, questions=5)
@@ -130,29 +131,29 @@ def albums(chosen: Size) -> ConfigDict:
     return stage
 
 
-def align(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
+def align(chosen: Size, sources: Sources = IMAGES) -> Config:
     """Stage 1: the adapter alone learns to speak to the decoder."""
     return _stage("align", chosen, sources, ("adapter/.*",))
 
 
-def pretrain(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
+def pretrain(chosen: Size, sources: Sources = IMAGES) -> Config:
     """Stage 2: the adapter and the encoder's last blocks."""
     return _stage(
         "pretrain", chosen, sources, ("adapter/.*", f"encoder/layers/.*@-{chosen.blocks}:")
     )
 
 
-def instruct(chosen: Size, sources: Sources = IMAGES) -> ConfigDict:
+def instruct(chosen: Size, sources: Sources = IMAGES) -> Config:
     """Stage 3: the adapter and the decoder; the encoder is frozen, so each file is encoded once."""
     return _stage("instruct", chosen, sources, ("adapter/.*", "decoder/.*"), frozen=True)
 
 
-def video(chosen: Size) -> ConfigDict:
+def video(chosen: Size) -> Config:
     """The fourth stage of S4-V: as stage 3, on videos alone."""
     return _stage("video", chosen, VIDEOS, ("adapter/.*", "decoder/.*"), frozen=True)
 
 
-def demo(budget: str) -> ConfigDict:
+def demo(budget: str) -> Config:
     """The demo's S3-IV: the shipped image model, few clips, temporal questions preferred.
 
     budget: `full` (minutes on two cores) or `tiny` (to see that it runs).
@@ -169,7 +170,7 @@ def demo(budget: str) -> ConfigDict:
     return run
 
 
-def config(stages: Sequence[ConfigDict], *, start: Size | str, chosen: Size) -> ConfigDict:
+def config(stages: Sequence[Config], *, start: Size | str, chosen: Size) -> Config:
     """A run. start: a size (random parameters of its model) or a model to go on from."""
     return ConfigDict(
         {
@@ -191,7 +192,7 @@ def _stage(
     *,
     frozen: bool = False,
     resident: bool = False,
-) -> ConfigDict:
+) -> Config:
     """frozen: whether the encoder is, so that each file is encoded once."""
     steps = chosen.steps[name]
     optimizer = OptimizerConfig(learning_rate=1e-3, warmup=min(50, steps // 5), weight_decay=0.01)
@@ -216,7 +217,7 @@ def _stage(
     return ConfigDict(values)
 
 
-def _source(manifest: str, weight: float) -> ConfigDict:
+def _source(manifest: str, weight: float) -> Config:
     # None has no type: a placeholder lets --config.stages[0].sources[0].kind=temporal set it.
     return ConfigDict(
         {

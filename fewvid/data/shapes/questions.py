@@ -62,7 +62,8 @@ def ask(scene: Scene, rng: np.random.Generator, most: int) -> list[Question]:
     for thing in scene.things:
         found += _of_one(thing, scene)
     for pair in combinations(range(len(scene.things)), 2):
-        found += _of_two(*(int(i) for i in rng.permutation(pair)), scene)
+        first, second = rng.permutation(pair).tolist()
+        found += _of_two(first, second, scene)
     return [found[i] for i in rng.permutation(len(found))]
 
 
