@@ -3,10 +3,8 @@
 import os
 import signal
 
-import numpy as np
 import pytest
 
-from fewvid.checkpoints import model_directory
 from fewvid.training import recipes
 from fewvid.training.loop import Stopped
 from fewvid.training.run import run
@@ -14,12 +12,10 @@ from fewvid.training.run import run
 
 def config():
     size = recipes.size("tiny")
-    made = recipes.config([recipes.more_images(size)], start=size, chosen=size)
+    made = recipes.config([recipes.align(size)], start=size, chosen=size)
     stage = made.stages[0]
-    assert stage.resident
-    assert stage.shift == 2
     made.world.update(clips=0, images=8)
-    stage.update(steps=6, checkpoint_every=3)
+    stage.update(steps=5, checkpoint_every=100, frames=1, resident=True, shift=2)
     stage.optimizer.warmup = 0
     return made
 
@@ -28,16 +24,14 @@ def test_a_resident_run_resumes_bit_for_bit(tmp_path):
     losses = {}
 
     def stop(report):
-        if report.step == 2:
+        if report.step == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
     whole = run(config(), tmp_path / "whole", on_step=lambda r: losses.update({r.step: r.metrics}))
-    assert sorted(losses) == [1, 2, 3, 4, 5, 6]
-    assert losses[6]["loss"] < losses[1]["loss"]
+    assert sorted(losses) == [1, 2, 3, 4, 5]
+    assert losses[5]["loss"] < losses[1]["loss"]
     with pytest.raises(Stopped):
         run(config(), tmp_path / "halves", on_step=stop)
     halves = run(config(), tmp_path / "halves", on_step=print)
     one, other = ((folder / "model.safetensors").read_bytes() for folder in (whole, halves))
     assert one == other
-    leaves = model_directory.load(whole)[1]["decoder"]["embedding"]
-    assert np.isfinite(leaves).all()
