@@ -1,10 +1,10 @@
 """python -m fewvid train --config configs/shapes_image.py:shapes --workdir runs/shapes_image
 python -m fewvid train --config configs/shapes_image.py:albums --workdir runs/shapes_albums
 
-The shipped image model `shapes`, in two runs. `:shapes` trains all of a model from random parameters
-on images and their captions: there is no pretrained encoder or LLM of so small a world to keep.
-`:albums` goes on from it with slide shows of unrelated pictures, so that the decoder can tell one of
-several pictures from another; nothing in them moves. `:tiny` shows in seconds that it runs.
+The shipped image model `shapes`, in two runs. `:shapes` trains all of a model from random
+parameters on images and their captions: there is no pretrained encoder or LLM of so small a world
+to keep. `:albums` goes on from it with slide shows of unrelated pictures, so that the decoder can
+tell one of several pictures from another; nothing in them moves. `:tiny` shows that it runs.
 """
 
 from ml_collections import ConfigDict

@@ -113,9 +113,9 @@ def test_the_world_states_its_chances(tmp_path, things):
     about = json.loads((write(tmp_path / "w", clips=1, things=things) / "world.json").read_text())
     assert about["chance"] == {**CHANCE, "count": pytest.approx(1 / things)}
     assert set(about["chance"]) == set(STATIC) | set(TEMPORAL)
-    assert about["world"] == {"clips": 1, "images": 7, "seed": 2, "things": things}
-    assert about["samples"]["train"] == {"video": 1, "image": 7}
-    assert about["samples"]["test"] == {"video": 16, "image": 16}
+    assert World(**about["world"]) == World(clips=1, images=7, seed=2, things=things)
+    assert about["samples"]["train"] == {"video": 1, "image": 7, "album": 0}
+    assert about["samples"]["test"] == {"video": 16, "image": 16, "album": 0}
 
 
 def test_a_world_of_one_thing_is_asked_nothing_of_several(tmp_path):
