@@ -23,6 +23,7 @@ import numpy as np
 from fewvid.checkpoints import weights
 from fewvid.errors import UserError, closest
 from fewvid.models.config import LvlmConfig
+from fewvid.parallel.paths import flatten, unflatten
 
 SHARD_BYTES = 4 * 2**30
 
@@ -82,7 +83,7 @@ def load_weights(directory: Path) -> tuple[LvlmConfig, dict[str, Any]]:
         path: value.astype(np.float32) if not np.issubdtype(value.dtype, np.integer) else value
         for path, value in flat.items()
     }
-    return config, weights.unflatten(params)
+    return config, unflatten(params)
 
 
 def resolve(name: Path | str) -> Path:
@@ -126,7 +127,7 @@ def _check_shapes(directory: Path, config: LvlmConfig, flat: Mapping[str, np.nda
 
     from fewvid.models import lvlm
 
-    wanted = weights.flatten(jax.eval_shape(lambda: lvlm.init(config, jax.random.key(0))))
+    wanted = flatten(jax.eval_shape(lambda: lvlm.init(config, jax.random.key(0))))
     wrong = [f"missing {path} {wanted[path].shape}" for path in wanted.keys() - flat.keys()]
     wrong += [f"unexpected {path} {flat[path].shape}" for path in flat.keys() - wanted.keys()]
     wrong += [
