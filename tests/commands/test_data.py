@@ -14,7 +14,8 @@ def shapes(out, *more):
 def test_writes_a_world_and_says_what_is_in_it(tmp_path, capsys):
     assert shapes(tmp_path / "world") == 0
     said = capsys.readouterr().out
-    assert "2 clips, 3 images" in said and "direction 0.25" in said
+    assert "2 clips, 3 images" in said
+    assert "direction 0.25" in said
     records = json.loads((tmp_path / "world/train/videos.json").read_text())
     assert {record["video"] for record in records} == {"videos/000000.mp4", "videos/000001.mp4"}
     assert {record["kind"] for record in records} == {"static", "temporal"}
@@ -32,4 +33,5 @@ def test_leaves_what_is_there_alone(tmp_path, capsys):
 def test_says_which_number_is_wrong(tmp_path, capsys, wrong):
     assert shapes(tmp_path / "world", *wrong) == 2
     error = capsys.readouterr().err
-    assert wrong[0] in error and error.count("\n") == 1
+    assert wrong[0] in error
+    assert error.count("\n") == 1

@@ -56,5 +56,7 @@ def test_the_table_shows_chance_before_after_and_points(report):
     console = Console(file=io.StringIO(), width=88)
     console.print(table("title", report.lines(report)))
     text = console.file.getvalue()
-    assert "direction" in text and "25.0%" in text and "+0.0" in text
+    assert "direction" in text
+    assert "25.0%" in text
+    assert "+0.0" in text
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 88
