@@ -12,7 +12,7 @@ from fewvid.data.manifest import read_manifest
 from fewvid.data.shapes import write_world
 from fewvid.data.shapes.questions import CHANCE, STATIC, TEMPORAL
 from fewvid.data.shapes.render import render
-from fewvid.data.shapes.world import World, scene_of
+from fewvid.data.shapes.world import FRAMES, World, album_of, scene_of
 from fewvid.errors import UserError
 
 WORLD = World(clips=5, images=7, seed=2)
@@ -163,3 +163,26 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path):
     with pytest.raises(UserError, match="not a world of shapes"):
         write(tmp_path / "w")
     assert (tmp_path / "w" / "mine.txt").read_text() == "kept"
+
+
+def test_albums_ask_of_pictures_alone_and_of_the_right_one():
+    world = World(0, 0, seed=4, albums=6)
+    scenes, questions = album_of(world, "train", 0)
+    assert len(set(scenes)) == len(scenes) == FRAMES
+    assert {question.kind for question in questions} == {"static"}
+    for when, scene in (("start", scenes[0]), ("end", scenes[-1])):
+        asked = [q for q in questions if q.text.endswith(f"at the {when}?")]
+        count = next(q for q in asked if q.dimension == "count")
+        assert count.answer == ("one", "two")[len(scene.things) - 1]
+    still, plain = album_of(world, "train", 1)
+    assert len(set(still)) == 1
+    assert not any("at the" in question.text for question in plain)
+
+
+def test_albums_are_written_as_clips_only_where_asked_for(tmp_path):
+    write_world(tmp_path / "with", clips=0, images=1, albums=2, seed=0)
+    write_world(tmp_path / "without", clips=0, images=1, seed=0)
+    assert len(list((tmp_path / "with/train/albums").glob("*.mp4"))) == 2
+    assert not (tmp_path / "without/train/albums.json").exists()
+    pictures = [tmp_path / name / "train/images/000000.png" for name in ("with", "without")]
+    assert pictures[0].read_bytes() == pictures[1].read_bytes()
