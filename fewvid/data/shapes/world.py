@@ -111,7 +111,7 @@ def write_world(
     """
     world = World(clips, images, seed, things, albums)
     if min(clips, images, albums) < 0 or clips + images + albums == 0:
-        raise UserError(f"a world needs clips, images or albums: got {clips}, {images} and {albums}")
+        raise UserError(f"a world needs clips or images: got --clips {clips} --images {images}")
     if not 1 <= things <= MOST:
         raise UserError(f"a scene has 1 to {MOST} things: got --things {things}")
     if (out / "world.json").exists():
