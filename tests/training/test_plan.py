@@ -31,7 +31,7 @@ def test_describe(shapes):
     (plan,) = make_plan([stage()], CONFIG, shapes, make_mesh())
     assert plan.folder == "0-pretrain"
     words = describe(plan, 3, shapes)
-    assert "stage 1 of 3, pretrain: trains the adapter (16,288 parameters) and " in words
+    assert "stage 1 of 3, pretrain: trains the adapter (16,256 parameters) and " in words
     assert "part of the encoder (8,544 of 23,904 parameters)" in words
     assert "10 steps of 8 rows: up to 4 questions, 4 frames, 16 tokens kept and 4 read" in words
 
