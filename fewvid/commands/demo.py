@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             **{key: config.world[key] for key in ("clips", "images", "seed", "things")},
             progress=lambda done, total: shown.count("drawing", done, total),
         )
-        shown.say("2. Asking the image model `shapes`, which has never seen a video.")
+        shown.say("2. Asking the image model `shapes`, which has never seen anything move.")
         image_model = load("shapes")
         exam = Exam(image_model, world / "test", clips=recipes.EXAM_CLIPS[args.budget])
         before = exam.of(image_model)
