@@ -70,4 +70,8 @@ def test_bad_samples_stop_a_run_past_the_fraction():
 
 
 def test_few_files_are_not_judged():
-    BadSamples(max_bad_fraction=0.0, minimum=2).bad("x", "is empty")
+    report = BadSamples(max_bad_fraction=0.0, minimum=2)
+    report.bad("x", "is empty")
+    assert report.reasons == {"x": "is empty"}
+    with pytest.raises(UserError, match="2 of 2"):
+        report.bad("y", "is empty")
