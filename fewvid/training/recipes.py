@@ -81,7 +81,7 @@ SIZES = {
         world=WorldConfig(clips=2000, images=5000),
         steps={
             "images": 20_000,
-            "albums": 2600,
+            "albums": 4000,
             "align": 500,
             "pretrain": 1000,
             "instruct": 2000,
@@ -123,11 +123,17 @@ def from_nothing(chosen: Size) -> Config:
 
 
 def albums(chosen: Size) -> Config:
-    """The adapter and the decoder, on pictures and slide shows of unrelated pictures."""
+    """The adapter and the decoder, on pictures and slide shows of unrelated pictures.
+
+    What tells frames apart learns nothing here: in a slide show all of a frame has changed.
+    """
     stage = instruct(chosen, ((IMAGES[0][0], 1.0), ("shapes:train/albums.json", 2.0)))
-    stage.update(name="albums", steps=chosen.steps["albums"], batch_size=40, questions=5)
-    stage.update(length=145, answers=10, checkpoint_every=300)
-    stage["optimizer"].update(learning_rate=1.5e-3, weight_decay=0.02)
+    stage.update(name="albums", steps=chosen.steps["albums"])
+    stage.update(trainable=("adapter/(?!change/).*", "decoder/.*"))
+    if chosen is SIZES["shapes"]:
+        stage.update(batch_size=96, questions=5, length=145, answers=10, checkpoint_every=1000)
+        stage["optimizer"].update(learning_rate=1.5e-3, weight_decay=0.02)
+        stage.sources[0].fraction = 0.1
     return stage
 
 

@@ -127,13 +127,19 @@ def _of_two(first: int, second: int, scene: Scene) -> list[Question]:
             answers = ("above", "below")
             found.append(Question("relation", text, answers[int(dy < 0)], answers))
     if one.moves and other.moves and one.speed != other.speed:
-        text = f"Which moves faster, the {one.form} or the {other.form}?"
-        answer = one.form if one.speed == "fast" else other.form
-        found.append(Question("speed", text, answer, forms))
+        fast, slow = (one, other) if one.speed == "fast" else (other, one)
+        found.append(_which("speed", "moves faster", forms, fast))
+        found.append(_which("speed", "moves slower", forms[::-1], slow))
     if scene.order_pair and {first, second} == set(scene.order_pair):
-        text = f"Which changes colour first, the {one.form} or the {other.form}?"
-        found.append(Question("order", text, scene.things[scene.order_pair[0]].form, forms))
+        early, late = (scene.things[i] for i in scene.order_pair)
+        found.append(_which("order", "changes colour first", forms, early))
+        found.append(_which("order", "changes colour last", forms[::-1], late))
     return found
+
+
+def _which(dimension: str, does: str, forms: tuple[str, str], answer: Thing) -> Question:
+    text = f"Which {does}, the {forms[0]} or the {forms[1]}?"
+    return Question(dimension, text, answer.form, forms)
 
 
 def _at_moments(name: str, thing: Thing, frames: int) -> list[Question]:
