@@ -3,9 +3,12 @@
 The weighted token sampler stands inside this flow, before the attention or after it, because its
 response may be the adapter's own attention. Keys and values carry 2-D patch positions (without
 them place and direction are not learned) and every output carries the seconds since the first
-frame, of which an image has none: training on images leaves the time's weights as they were. With
-`change`, an output also carries what its query reads differently in the frame before, so that
-motion and change need not be found by the decoder among thousands of tokens.
+frame, of which an image has none: training on images leaves the time's weights as they were.
+
+With `change`, an output also carries how it differs from the first frame and from the frame
+before: how much what its query reads has changed (absolute values, as a change either way is one),
+and how far what it shows has moved (`models.displacement`). Both are products of two frames, which
+the decoder would have to find among thousands of tokens.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ import jax.numpy as jnp
 
 from fewvid.models.attention import attention, probabilities
 from fewvid.models.config import AdapterConfig, EncoderConfig, SamplerConfig
+from fewvid.models.displacement import displacement
 from fewvid.models.positions import patch_features, time_features
 from fewvid.samplers import Selection, gather
 
 TIME_SCALE = 0.5
+DISPLACED = 8.0  # makes displacements as large as the other changes, so that all learn as fast
 
 # (candidates float[B,T,N,D], response float32[B,T,N]) -> what was kept; None keeps everything.
 Sample = Callable[[jax.Array, jax.Array], Selection]
@@ -40,9 +45,9 @@ class Visual(NamedTuple):
     response: jax.Array
 
 
-def before(x: jax.Array) -> jax.Array:
-    """The frame before each frame, float[B,T,...]; the first frame is its own."""
-    return jnp.concatenate([x[:, :1], x[:, :-1]], axis=1)
+def earlier(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What frames 1..T-1 of float[B,T,...] are compared with: the first, and the one before."""
+    return jnp.broadcast_to(x[:, :1], x[:, 1:].shape), x[:, :-1]
 
 
 class Adapter(nn.Module):
@@ -71,7 +76,7 @@ class Adapter(nn.Module):
             self.k, self.v, self.out = dense(c.width), dense(c.width), dense(c.width)
         if c.change:  # starts at nothing: an image model is the same function with it
             zeros = nn.initializers.zeros
-            self.change = nn.Dense(c.width, False, dtype=self.dtype, kernel_init=zeros)
+            self.change = nn.Dense(self.out_width, False, dtype=self.dtype, kernel_init=zeros)
         self.norm_mlp, self.mlp_in, self.mlp_out = norm(), dense(4 * c.width), dense(c.width)
         self.norm_out, self.to_decoder = norm(), dense(self.out_width)
         # Large at the start: frames of a clip are alike but for this, and an image has none of it.
@@ -88,55 +93,73 @@ class Adapter(nn.Module):
         place = self.place(jnp.asarray(patch_features(self.encoder.grid), self.dtype))
         x = self.project(self.norm_in(tokens)) + place
         read = self._pass if self.config.queries == "mlp" else self._cross
-        seen, selection, response = read(x, encoder_response, sample)
+        seen, changed, selection, response = read(tokens, x, encoder_response, sample)
         seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
         since = time_features(seconds) - time_features(jnp.zeros_like(seconds))
         when = self.time(since.astype(self.dtype))
-        return Visual(self.to_decoder(self.norm_out(seen)) + when[:, :, None], selection, response)
+        out = self.to_decoder(self.norm_out(seen)) + when[:, :, None]
+        if changed is not None:
+            out = out + self.change(changed)
+        return Visual(out, selection, response)
 
-    def _pass(self, x: jax.Array, response: jax.Array, sample: Sample | None):
+    def _pass(self, tokens: jax.Array, x: jax.Array, response: jax.Array, sample: Sample | None):
         """No attention: the kept tokens as they are."""
         selection = sample(x, response) if sample else None
-        seen = gather(x, selection)
+        changed = None
         if self.config.change:
-            seen = seen + self.change(gather(x - before(x), selection))
-        return seen, selection, response
+            difference = [jnp.abs(x[:, 1:] - then) for then in earlier(x)]
+            changed = gather(self._since(difference, self._moved(tokens, tokens)), selection)
+        return gather(x, selection), changed, selection, response
 
-    def _cross(self, x: jax.Array, response: jax.Array, sample: Sample | None):
+    def _cross(self, tokens: jax.Array, x: jax.Array, response: jax.Array, sample: Sample | None):
         """Cross-attention, frame by frame, of the queries to the patch tokens x float[B,T,N,W]."""
         batch, frames, _, _ = x.shape
         learned, first = self.config.queries == "learned", self.sampler.site == "before"
         shape = (batch, frames, self.config.count, self.config.width)
         start = jnp.broadcast_to(self.queries.astype(self.dtype), shape) if learned else x
         q, k, v = self._heads(self.q(self.norm_q(start))), self._heads(self.k(x)), self.v(x)
-        v, moved = self._heads(v), x - before(x)
+        v, shown = self._heads(v), tokens  # shown: what the queries, or their patches, show
         if self.sampler.response == "adapter" or (learned and not first):
             response = self._response(q, k)
         selection = sample(x, response) if sample and first else None
         if selection is not None:
             kept = selection.indices[..., None]
+            shown = jnp.take_along_axis(tokens, kept, 2)
             if learned:  # the queries read the kept tokens only
                 k, v = (jnp.take_along_axis(y, kept[..., None], 2) for y in (k, v))
             else:  # the kept tokens are the queries and read the whole frame
                 q = jnp.take_along_axis(q, kept[..., None], 2)
-                start, moved = (jnp.take_along_axis(y, kept, 2) for y in (start, moved))
+                start = jnp.take_along_axis(start, kept, 2)
         read = self._attend(q, k, v)
-        seen = start + self.out(read)
+        seen, changed = start + self.out(read), None
         if self.config.change:
-            change = read - self._attend(q, before(k), before(v))
-            if not learned:
-                change = jnp.concatenate([change, moved], axis=-1)
-            seen = seen + self.change(change)
+            then = [self._attend(q[:, 1:], *kv) for kv in zip(earlier(k), earlier(v), strict=True)]
+            moved = self._moved(tokens, shown)
+            if learned:  # a query has moved as what it reads
+                moved = [self._weights(q, k)[:, 1:] @ m for m in moved]
+            changed = self._since([jnp.abs(read[:, 1:] - old) for old in then], moved)
         if sample and not first:
             selection = sample(seen, response)
             seen = gather(seen, selection)
-        return seen, selection, response
+            changed = gather(changed, selection) if self.config.change else None
+        return seen, changed, selection, response
+
+    def _moved(self, tokens: jax.Array, shown: jax.Array) -> list[jax.Array]:
+        """How far what some tokens of frames 1..T-1 show went, float32[B,T-1,S,8] each."""
+        grid, now = self.encoder.grid, tokens[:, 1:]
+        return [displacement(shown[:, 1:], now, then, grid) for then in earlier(tokens)]
+
+    def _since(self, difference: list[jax.Array], moved: list[jax.Array]) -> jax.Array:
+        """All that changed, float[B,T,S,2*(W+8)]: nothing at the first frame."""
+        scaled = [DISPLACED * m for m in moved]
+        later = jnp.concatenate([part.astype(self.dtype) for part in (*difference, *scaled)], -1)
+        return jnp.pad(later, ((0, 0), (1, 0), (0, 0), (0, 0)))
 
     def _attend(self, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
         """float[B,T,S,H,d] over the tokens of the same frame -> float[B,T,S,W]."""
-        batch, frames = q.shape[:2]
+        batch, frames, count = q.shape[:3]
         flat = [y.reshape(batch * frames, *y.shape[2:]) for y in (q, k, v)]
-        return attention(*flat).reshape(batch, frames, q.shape[2], -1)
+        return attention(*flat).reshape(batch, frames, count, self.config.width)
 
     def _heads(self, y: jax.Array) -> jax.Array:
         return y.reshape(*y.shape[:3], self.config.heads, -1)
@@ -147,9 +170,13 @@ class Adapter(nn.Module):
         A patch receives the mean over heads and queries. The output of a learned query has no
         attention of its own to receive: it counts what the patches that it reads receive.
         """
-        flat = [y.reshape(-1, *y.shape[2:]) for y in (q, k)]
-        weights = probabilities(*flat).mean(axis=1).reshape(*q.shape[:3], k.shape[2])
+        weights = self._weights(q, k)
         patches = weights.mean(axis=2)
         if self.sampler.site == "before" or self.config.queries == "tokens":
             return patches
         return jnp.einsum("btqn,btn->btq", weights, patches)
+
+    def _weights(self, q: jax.Array, k: jax.Array) -> jax.Array:
+        """How much each query attends to each token, the mean of the heads: float32[B,T,Q,N]."""
+        flat = [y.reshape(-1, *y.shape[2:]) for y in (q, k)]
+        return probabilities(*flat).mean(axis=1).reshape(*q.shape[:3], k.shape[2])

@@ -64,7 +64,8 @@ class AdapterConfig:
 
     queries: `learned` (`count` of them a frame), `tokens` (each kept token is a query over all
       tokens of its frame) or `mlp` (no attention at all, as LLaVA has it).
-    change: add what changed since the frame before (see `models.adapter`); nothing for an image.
+    change: add what changed since the first frame and since the frame before, and how far things
+      moved (see `models.adapter`); nothing for an image.
     """
 
     queries: Queries = "learned"

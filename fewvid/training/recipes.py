@@ -165,8 +165,8 @@ def demo(budget: str) -> Config:
     budget: `full` (minutes on two cores) or `tiny` (to see that it runs).
     """
     chosen, small = SIZES["shapes"], budget == "tiny"
-    stage = instruct(chosen, ((IMAGES[0][0], 1.0), (VIDEOS[0][0], 4.0)))
-    stage.update(steps=12 if small else 560, batch_size=40, questions=5, length=145, answers=10)
+    stage = instruct(chosen, ((IMAGES[0][0], 2.0), (VIDEOS[0][0], 5.0), (VIDEOS[0][0], 1.0)))
+    stage.update(steps=12 if small else 700, batch_size=40, questions=5, length=145, answers=10)
     stage.update(checkpoint_every=100)
     stage["optimizer"].update(learning_rate=2.5e-3, weight_decay=0.02)
     stage["optimizer"].update(warmup=2 if small else 50)

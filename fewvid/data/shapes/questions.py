@@ -15,6 +15,8 @@ from fewvid.data.shapes.captions import describe
 from fewvid.data.shapes.scene import COLOURS, DIRECTIONS, FORMS, LOOKS, SIZES, Scene, Thing
 
 NUMBERS = ("one", "two", "three")
+SPEEDS = ("faster", "slower")
+ORDER = ("first", "last")
 CHANGES = ("colour", "size", "nothing")
 CLEAR = 0.06  # a place is asked for only where it is this far (frame widths) from ambiguous
 
@@ -105,7 +107,7 @@ def _of_one(thing: Thing, scene: Scene) -> list[Question]:
     if thing.blinks:
         answer = NUMBERS[len(thing.blinks) - 1]
         found.append(Question("events", f"How many times does {name} blink?", answer, NUMBERS))
-    if scene.order_pair is None or thing not in [scene.things[i] for i in scene.order_pair]:
+    if scene.order_pair is None:  # where two are to be told apart, only they change colour
         changed = (thing.recoloured_at is not None, thing.resized_at is not None, True)
         answer = CHANGES[changed.index(True)]
         found.append(Question("change", f"What changes about {name}?", answer, CHANGES))
@@ -114,7 +116,7 @@ def _of_one(thing: Thing, scene: Scene) -> list[Question]:
 
 def _of_two(first: int, second: int, scene: Scene) -> list[Question]:
     one, other = scene.things[first], scene.things[second]
-    forms, found = (one.form, other.form), []
+    found: list[Question] = []
     if not one.moves and not other.moves:
         dx, dy = other.start[0] - one.start[0], other.start[1] - one.start[1]
         names = f"the {one.form}", f"the {other.form}"
@@ -127,19 +129,15 @@ def _of_two(first: int, second: int, scene: Scene) -> list[Question]:
             answers = ("above", "below")
             found.append(Question("relation", text, answers[int(dy < 0)], answers))
     if one.moves and other.moves and one.speed != other.speed:
-        fast, slow = (one, other) if one.speed == "fast" else (other, one)
-        found.append(_which("speed", "moves faster", forms, fast))
-        found.append(_which("speed", "moves slower", forms[::-1], slow))
+        for thing, than in ((one, other), (other, one)):
+            text = f"Is the {thing.form} faster or slower than the {than.form}?"
+            answer = SPEEDS[int(thing.speed == "slow")]
+            found.append(Question("speed", text, answer, SPEEDS))
     if scene.order_pair and {first, second} == set(scene.order_pair):
-        early, late = (scene.things[i] for i in scene.order_pair)
-        found.append(_which("order", "changes colour first", forms, early))
-        found.append(_which("order", "changes colour last", forms[::-1], late))
+        for thing, answer in zip((scene.things[i] for i in scene.order_pair), ORDER, strict=True):
+            text = f"Does the {thing.form} change colour first or last?"
+            found.append(Question("order", text, answer, ORDER))
     return found
-
-
-def _which(dimension: str, does: str, forms: tuple[str, str], answer: Thing) -> Question:
-    text = f"Which {does}, the {forms[0]} or the {forms[1]}?"
-    return Question(dimension, text, answer.form, forms)
 
 
 def _at_moments(name: str, thing: Thing, frames: int) -> list[Question]:
