@@ -28,8 +28,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 PROGRAM = "python -m fewvid"
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
-# what the machine refuses, and the user can mend
+# what the machine refuses, and the user can mend: no room, no permission, no such place
 REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+REFUSALS |= {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewvid.commands import look
+from fewvid.commands import look, places
 
 if TYPE_CHECKING:
     from fewvid.inference.conversation import Answer, Conversation
@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `chat`."""
     look.add_arguments(parser)
     parser.add_argument("question", nargs="?", help="left out: a conversation, until 'exit'")
-    parser.add_argument("--overlay", type=Path, metavar="PNG", help="draw the kept tokens there")
+    parser.add_argument(
+        "--overlay", type=places.path, metavar="PNG", help="draw the kept tokens there"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument("--temperature", type=float, default=0.0, help="0, the default: no chance")
     parser.add_argument("--max-tokens", type=int, default=32, help="longest answer (default 32)")
@@ -37,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
             "--temperature must be 0 or more and --max-tokens 1 or more, got "
             f"{args.temperature:g} and {args.max_tokens}"
         )
-    view, before = look.look(args, args.overlay, ask=True)
+    if args.overlay:
+        places.check_picture(args.overlay, "--overlay")
+    view, before = look.look(args, drawn=bool(args.overlay), ask=True)
     from fewvid.inference.conversation import Conversation
 
     conversation = Conversation(view)

@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def look(
-    args: argparse.Namespace, picture: Path | None, *, ask: bool, quarter: bool = False
+    args: argparse.Namespace, *, drawn: bool, ask: bool, quarter: bool = False
 ) -> tuple[View, dict[str, float]]:
     """Checks what the user gave, cheapest first, and has the model look at the clip.
 
-    picture: where one is to be written later, checked now. quarter: K is a quarter of N where
+    drawn: a picture of the frames is to be made. quarter: K is a quarter of N where
     neither --keep nor the model says it. ask: questions will be asked.
     Also returns the milliseconds of `decode` and `load`.
     jax is imported after the video is read, so that a bad file is said at once.
@@ -36,11 +36,8 @@ def look(
     from fewvid.data.decode import decode_video
     from fewvid.errors import UserError
     from fewvid.inference.clock import Clock
-    from fewvid.inference.picture_path import check_picture_path
     from fewvid.models.config import kept_tokens
 
-    if picture is not None:
-        check_picture_path(picture)
     directory = model_directory.resolve(args.model)
     config = model_directory.read_config(directory)
     keep = args.keep
@@ -54,7 +51,7 @@ def look(
     clock = Clock(("decode", "load"))
     with clock.measure("decode"):
         # the frames' own size is for the picture alone; without one, memory stays small
-        size = None if picture else config.encoder.image_size
+        size = None if drawn else config.encoder.image_size
         clip = decode_video(args.video, frames, size=size, backend=args.backend)
     if not getattr(args, "json", False):
         say(clip.notes)

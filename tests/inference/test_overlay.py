@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fewvid.errors import UserError
 from fewvid.inference import overlay
-from fewvid.inference.picture_path import check_picture_path
 from fewvid.inference.selection import Selection
 
 
@@ -72,14 +70,3 @@ def test_a_video_of_one_pixel_can_be_drawn():
 
 def test_the_caption_says_model_sampler_and_k_of_n():
     assert overlay.caption(selection()) == "2 of 16 tokens kept in each frame"
-
-
-def test_a_picture_path_is_checked_before_the_work(tmp_path):
-    check_picture_path(tmp_path / "a.png")
-    with pytest.raises(UserError, match="there is no folder"):
-        check_picture_path(tmp_path / "none" / "a.png")
-    with pytest.raises(UserError, match=r"must end in .png"):
-        check_picture_path(tmp_path / "a.txt")
-    (tmp_path / "b.png").mkdir()
-    with pytest.raises(UserError, match="is a folder"):
-        check_picture_path(tmp_path / "b.png")
