@@ -13,6 +13,7 @@ import numpy as np
 from fewvid.data import decode_opencv, decode_pyav, picture_folder
 from fewvid.data.claims import check_claims
 from fewvid.data.clip import Clip, Deadline, Unreadable
+from fewvid.data.cut_off import cut_off
 from fewvid.data.frames import Stack
 from fewvid.data.images import load_image
 from fewvid.data.sniff import check_file, is_picture
@@ -82,4 +83,6 @@ def decode_video(
         except Unreadable as reason:
             reasons.append(str(reason))
     # The first backend is the one that knows more codecs, so its reason is the better one.
-    raise UserError(f"{path}: {reasons[0]}; wanted a video file")
+    cut = cut_off(path)
+    why = f"{reasons[0]}; the file is cut off: {cut}" if cut else reasons[0]
+    raise UserError(f"{path}: {why}; wanted a video file")
