@@ -97,7 +97,8 @@ def _matroska(file: BinaryIO, size: int) -> int | None:
 
 def _gif(file: BinaryIO, size: int) -> int | None:
     """Blocks up to a trailer of one byte; their data lies in strings of up to 255 bytes."""
-    head = file.seek(0) or file.read(13)
+    file.seek(0)
+    head = file.read(13)
     if len(head) < 13:
         return None
     file.seek(_palette(head[10]), 1)
