@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+import fewvid
 from fewvid.__main__ import COMMANDS, main
 from fewvid.errors import UserError
 
@@ -90,7 +91,7 @@ def test_no_command_prints_the_help(capsys):
 
 def test_version(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("fewvid ")
+    assert capsys.readouterr().out == f"fewvid {fewvid.__version__}\n"
 
 
 @pytest.mark.parametrize(

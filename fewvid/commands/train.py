@@ -56,6 +56,9 @@ def run(args: argparse.Namespace) -> int:
     except Stopped as stopped:
         print(f"{stopped}; the same command goes on from there")
         return TERMINATED
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint")
+        raise
     print(f"the model is in {model}")
     return 0
 
