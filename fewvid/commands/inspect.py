@@ -16,6 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """K is a quarter of N where neither --keep nor the model says it."""
+    if args.question is not None:
+        from fewvid.inference.checks import check_question
+
+        check_question(args.question)
     places.check_picture(args.out, "--out")
     view, _ = look.look(args, drawn=True, ask=bool(args.question), quarter=True)
     from fewvid.inference import overlay
