@@ -179,7 +179,8 @@ def load_tokenizer(directory: Path) -> Any:
         return AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
     except Exception as error:  # tokenizers raises no class of its own, transformers many
         raise UserError(
-            f"the tokenizer of {directory} is damaged ({error}); copy {file} again"
+            f"the tokenizer of {directory} is damaged ({type(error).__name__}: {error}); "
+            f"copy {file} again"
         ) from error
 
 

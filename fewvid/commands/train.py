@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{stopped}; the same command goes on from there")
         return TERMINATED
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint")
+        print("interrupted; the same command goes on from the last checkpoint, if there is one")
         raise
     print(f"the model is in {model}")
     return 0
