@@ -1,5 +1,7 @@
 """`fewvid.load` and what the model does with a real file."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -191,3 +193,9 @@ def test_forward_refuses_what_does_not_fit(model, change, said):
 
 def test_the_tokenizer_is_there_when_asked_for(model):
     assert model.tokenizer.eos_token_id == model.chat.eos
+
+
+def test_a_run_s_model_is_called_by_the_run(directory, tmp_path):
+    shutil.copytree(directory, tmp_path / "mine" / "model")
+    assert fewvid.load(tmp_path / "mine" / "model").name == "mine"
+    assert fewvid.load(directory).name == "tiny"
