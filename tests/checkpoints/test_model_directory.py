@@ -108,27 +108,6 @@ def test_every_array_that_does_not_fit_is_named_at_once(save):
     assert "decoder/embedding is (255, 32), wanted (256, 32)" in message
 
 
-@pytest.mark.parametrize(
-    "name", ["config.json", "model.safetensors", "tokenizer.json", "preprocessor.json"]
-)
-def test_a_missing_file_is_named(save, name):
-    directory = save()
-    (directory / name).unlink()
-    read = model_directory.read_frames if name == "preprocessor.json" else model_directory.load
-    with pytest.raises(UserError, match=name):
-        read(directory)
-
-
-def test_damaged_files_are_named(save):
-    directory = save()
-    (directory / "model.safetensors").write_bytes(b"\x00" * 100)
-    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
-        model_directory.load(directory)
-    (directory / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json is not JSON"):
-        model_directory.load(directory)
-
-
 @pytest.mark.parametrize("content", ["{}", "[]", "not JSON", '{"model": {"type": "none"}}'])
 def test_a_damaged_tokenizer_is_named(save, content):
     directory = save()
@@ -156,6 +135,27 @@ def test_a_model_is_called_by_what_tells_it_from_others(directory, name, tmp_pat
     (tmp_path / "here" / "below").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here" / "below")
     assert model_directory.short_name(directory) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "preprocessor.json"]
+)
+def test_a_missing_file_is_named(save, name):
+    directory = save()
+    (directory / name).unlink()
+    read = model_directory.read_frames if name == "preprocessor.json" else model_directory.load
+    with pytest.raises(UserError, match=name):
+        read(directory)
+
+
+def test_damaged_files_are_named(save):
+    directory = save()
+    (directory / "model.safetensors").write_bytes(b"\x00" * 100)
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+        model_directory.load(directory)
+    (directory / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config\.json is not JSON"):
+        model_directory.load(directory)
 
 
 def test_names(tmp_path, monkeypatch):
