@@ -45,6 +45,7 @@ def __dir__() -> list[str]:
 
 
 def _version() -> str:
+    """The version of the installed package, "0+checkout" where it is not installed."""
     from importlib import metadata
 
     try:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from fewvid.errors import UserError, closest
+from fewvid.errors import UserError, closest, one_line
 
 # command -> (its module, what it does in one line)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -28,8 +28,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 PROGRAM = "python -m fewvid"
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
-# what the machine refuses, and the user can mend
+# what the machine refuses, and the user can mend: no room, no permission, no such place
 REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+REFUSALS |= {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,7 +80,9 @@ def dispatch(argv: Sequence[str]) -> int:
     top.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     chosen = top.parse_args(argv[:1])
     if chosen.version:
-        print(f"fewvid {installed_version()}")
+        from fewvid import __version__
+
+        print(f"fewvid {__version__}")
         return 0
     if chosen.command is None:
         top.print_help(sys.stderr)
@@ -108,19 +111,9 @@ def unknown_command(got: str, known: Iterable[str]) -> str:
 
 
 def complain(message: str) -> int:
-    """Prints `fewvid: error: <message>` on one line of stderr and returns exit code 2."""
-    print(f"fewvid: error: {' '.join(message.split())}", file=sys.stderr)
+    """Prints the message on one line of stderr and returns exit code 2."""
+    print(one_line(message), file=sys.stderr)
     return USER_ERROR
-
-
-def installed_version() -> str:
-    """Returns the version of the installed package, or says that it is not installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("fewvid")
-    except metadata.PackageNotFoundError:
-        return "(not installed: run from a checkout)"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,11 @@ class UserError(Exception):
     """
 
 
+def one_line(error: UserError | str) -> str:
+    """Returns what is printed of an error: `fewvid: error: <message>`, without line ends."""
+    return f"fewvid: error: {' '.join(str(error).split())}"
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?" for the known name nearest to `name`, or "" if none is near."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+import fewvid
 from fewvid.__main__ import COMMANDS, main
 from fewvid.errors import UserError
 
@@ -90,7 +91,7 @@ def test_no_command_prints_the_help(capsys):
 
 def test_version(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out.startswith("fewvid ")
+    assert capsys.readouterr().out == f"fewvid {fewvid.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -115,10 +116,13 @@ def test_user_error_is_one_line_and_exit_code_2(fake, capsys):
     assert one_line_of(capsys) == "fewvid: error: got 'a.mp3', wanted a video"
 
 
-def test_a_full_disk_is_one_line(fake, capsys):
-    fake(raising(OSError(errno.ENOSPC, "No space left on device", "out.png")))
+@pytest.mark.parametrize(
+    "code", ["ENOSPC", "ENOENT", "EEXIST", "ENOTDIR", "EISDIR", "ENAMETOOLONG"]
+)
+def test_what_the_disk_refuses_is_one_line(fake, capsys, code):
+    fake(raising(OSError(getattr(errno, code), "Refused", "out.png")))
     assert main(["fake"]) == 2
-    assert one_line_of(capsys) == "fewvid: error: No space left on device: out.png"
+    assert one_line_of(capsys) == "fewvid: error: Refused: out.png"
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("ours"), OSError(errno.EIO, "ours")])

@@ -111,6 +111,18 @@ def packaged_models() -> dict[str, Path]:
     return {file.parent.name: file.parent for file in assets.glob("*/config.json")}
 
 
+def short_name(directory: Path | str) -> str:
+    """What to call the model of a directory: the last part of its path that says which it is.
+
+    A run leaves its model in {workdir}/model and the demo works in {out}/run, so that these two
+    names say nothing: runs/tiny/model is "tiny", runs/demo/run/model is "demo/run".
+    """
+    parts = Path(os.path.abspath(directory)).parts[1:]
+    if len(parts) > 1 and parts[-1] == "model":
+        parts = parts[:-1]
+    return "/".join(parts[-2:] if parts[-1:] == ("run",) else parts[-1:])
+
+
 def read_config(directory: Path) -> LvlmConfig:
     """The sizes alone; needs neither jax nor the weights."""
     return LvlmConfig.from_dict(_read_json(directory / "config.json"))
@@ -152,14 +164,24 @@ def _preprocessor(config: LvlmConfig, frames: int) -> dict[str, Any]:
 
 
 def load_tokenizer(directory: Path) -> Any:
-    """The transformers tokenizer of a model directory; importing transformers takes a second."""
+    """The transformers tokenizer of a model directory; importing transformers takes a second.
+
+    Raises UserError where it is not there or cannot be read.
+    """
     # Said once on import where torch is absent, which is always, here.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from transformers import AutoTokenizer
 
-    if not (directory / "tokenizer.json").is_file():
+    file = directory / "tokenizer.json"
+    if not file.is_file():
         raise UserError(f"{directory} has no tokenizer.json: it is not a whole model directory")
-    return AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+    try:
+        return AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+    except Exception as error:  # tokenizers raises no class of its own, transformers many
+        raise UserError(
+            f"the tokenizer of {directory} is damaged ({type(error).__name__}: {error}); "
+            f"copy {file} again"
+        ) from error
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -8,17 +8,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewvid.commands import look
+from fewvid.commands import look, places
 
 if TYPE_CHECKING:
     from fewvid.inference.conversation import Answer, Conversation
+
+
+OVERLAY = "draw the kept tokens there; in a conversation a picture an answer: a.png, a-2.png, ..."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `chat`."""
     look.add_arguments(parser)
     parser.add_argument("question", nargs="?", help="left out: a conversation, until 'exit'")
-    parser.add_argument("--overlay", type=Path, metavar="PNG", help="draw the kept tokens there")
+    parser.add_argument("--overlay", type=places.path, metavar="PNG", help=OVERLAY)
     parser.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     parser.add_argument("--temperature", type=float, default=0.0, help="0, the default: no chance")
     parser.add_argument("--max-tokens", type=int, default=32, help="longest answer (default 32)")
@@ -29,28 +32,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The answer goes to stdout, notes to stderr."""
     from fewvid.errors import UserError
+    from fewvid.inference import checks
 
     if args.json and args.question is None:
         raise UserError('--json prints one answer: give a question, as in chat MODEL VIDEO "..."')
-    if not args.temperature >= 0 or args.max_tokens < 1:
-        raise UserError(
-            "--temperature must be 0 or more and --max-tokens 1 or more, got "
-            f"{args.temperature:g} and {args.max_tokens}"
-        )
-    view, before = look.look(args, args.overlay, ask=True)
+    if args.question is not None:
+        checks.check_question(args.question)
+    checks.check_answering(args.temperature, args.max_tokens)
+    if args.overlay:
+        places.check_picture(args.overlay, "--overlay")
+    view, before = look.look(args, drawn=bool(args.overlay), ask=True)
     from fewvid.inference.conversation import Conversation
 
     conversation = Conversation(view)
     if args.question is None:
         return converse(conversation, args)
-    answer = ask(conversation, args.question, args)
+    answer = ask(conversation, args.question, args, args.overlay)
     if args.json:
         print(json.dumps(as_json(answer, view.model.name, args.video, before), ensure_ascii=False))
     return 0
 
 
 def converse(conversation: Conversation, args: argparse.Namespace) -> int:
-    """Reads questions until 'exit' or the end of the input; each answer knows those before it."""
+    """Reads questions until 'exit' or the end of the input; each answer knows those before it.
+
+    A question that cannot be answered, such as one too long, is said and may be asked in other
+    words: what was said before it stays.
+    """
+    from fewvid.errors import UserError, one_line
+
     if shown := sys.stdin.isatty():
         count = len(conversation.view.clip.frames)
         frames = "1 frame" if count == 1 else f"{count} frames"
@@ -62,11 +72,24 @@ def converse(conversation: Conversation, args: argparse.Namespace) -> int:
         question = line.strip()
         if not line or question.lower() == "exit":
             return 0
-        if question:
-            ask(conversation, question, args)
+        if not question:
+            continue
+        try:
+            ask(conversation, question, args, numbered(args.overlay, len(conversation.turns) + 1))
+        except UserError as error:
+            print(one_line(error), file=sys.stderr)
 
 
-def ask(conversation: Conversation, question: str, args: argparse.Namespace) -> Answer:
+def numbered(file: Path | None, turn: int) -> Path | None:
+    """The picture of a conversation's turn: a.png of the first, a-2.png of the second, ..."""
+    if file is None or turn == 1:
+        return file
+    return file.with_stem(f"{file.stem}-{turn}")
+
+
+def ask(
+    conversation: Conversation, question: str, args: argparse.Namespace, picture: Path | None
+) -> Answer:
     """One question: prints the answer as it comes, unless JSON is wanted, and draws the picture."""
     pieces = conversation.stream(
         question, temperature=args.temperature, max_tokens=args.max_tokens, seed=args.seed
@@ -82,22 +105,22 @@ def ask(conversation: Conversation, question: str, args: argparse.Namespace) -> 
     if not args.json:
         print()
         look.say(answer.notes[len(conversation.view.clip.notes) :])
-    if args.overlay:
+    if picture:
         from fewvid.inference.overlay import draw
 
-        draw(conversation.view.selection(), question, answer.text).save(args.overlay)
+        draw(conversation.view.selection(), question, answer.text).save(picture)
         if not args.json:
-            print(f"wrote {args.overlay}", file=sys.stderr)
+            print(f"wrote {picture}", file=sys.stderr)
     return answer
 
 
-def as_json(answer: Answer, model: str, video: Path, before: dict[str, float]) -> dict[str, Any]:
+def as_json(answer: Answer, model: str, video: str, before: dict[str, float]) -> dict[str, Any]:
     """The one object that `--json` prints; `before` is the time spent before the model looked."""
     return {
         "answer": answer.text,
         "question": answer.question,
         "model": model,
-        "video": str(video),
+        "video": video,
         "frames": answer.frames_used,
         "tokens_per_frame": answer.tokens_per_frame,
         "kept_per_frame": answer.kept,

@@ -9,14 +9,17 @@ numbers give the same bytes; train, validation and test share no scene.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from fewvid.commands import places
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands of `data` and their flags."""
     made = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     shapes = made.add_parser("shapes", help="the built-in world of small videos and pictures")
-    shapes.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
+    shapes.add_argument(
+        "--out", type=places.path, required=True, help="a folder that is not there yet"
+    )
     shapes.add_argument("--clips", type=int, default=2000, help="training clips (default 2000)")
     shapes.add_argument("--images", type=int, default=5000, help="training images (default 5000)")
     shapes.add_argument("--seed", type=int, default=0)
@@ -29,13 +32,16 @@ def run(args: argparse.Namespace) -> int:
     """Writes the world and says what is in it."""
     import json
 
+    # the world is made beside its place, which therefore needs a name
+    out = args.out if args.out.name else args.out.absolute()
+    places.check_folder(out, "--out")
     from fewvid.data.shapes import write_world
     from fewvid.training.progress import display
 
     shown = display()
     try:
         write_world(
-            args.out,
+            out,
             clips=args.clips,
             images=args.images,
             seed=args.seed,
@@ -44,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
         )
     finally:
         shown.close()
-    about = json.loads((args.out / "world.json").read_text())
+    about = json.loads((out / "world.json").read_text())
     for split, counts in about["samples"].items():
-        shown.say(f"{args.out / split}: {counts['video']} clips, {counts['image']} images")
+        shown.say(f"{out / split}: {counts['video']} clips, {counts['image']} images")
     dimensions = ", ".join(f"{d} {about['chance'][d]:.2f}" for d in about["temporal"])
     shown.say(f"temporal dimensions and their chance levels: {dimensions}")
     return 0

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from fewvid.commands import look
+from fewvid.commands import look, places
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `inspect`."""
     look.add_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="the picture")
+    parser.add_argument("--out", type=places.path, required=True, metavar="PNG", help="the picture")
     parser.add_argument("--question", help="ask it, and write question and answer above")
 
 
 def run(args: argparse.Namespace) -> int:
     """K is a quarter of N where neither --keep nor the model says it."""
-    view, _ = look.look(args, args.out, ask=bool(args.question), quarter=True)
+    if args.question is not None:
+        from fewvid.inference.checks import check_question
+
+        check_question(args.question)
+    places.check_picture(args.out, "--out")
+    view, _ = look.look(args, drawn=True, ask=bool(args.question), quarter=True)
     from fewvid.inference import overlay
     from fewvid.inference.conversation import Conversation
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fewvid.commands import numbers
 
 if TYPE_CHECKING:
     from fewvid.inference.view import View
@@ -14,48 +15,50 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that both take."""
     parser.add_argument("model", help="'shapes', the packaged model, or a model directory")
-    parser.add_argument("video", type=Path, help="a video, a picture or a folder of pictures")
+    parser.add_argument("video", help="a video on disk, a picture or a folder of pictures")
     parser.add_argument("--keep", type=int, metavar="K", help="visual tokens kept of each frame")
     parser.add_argument("--sampler", metavar="NAME", help="how they are chosen, e.g. attention")
     parser.add_argument("--frames", type=int, metavar="T", help="frames to look at")
-    parser.add_argument("--seed", type=int, default=0, help="for random choices (default 0)")
+    parser.add_argument(
+        "--seed", type=numbers.seed, default=0, help="for random choices (default 0)"
+    )
     parser.add_argument("--backend", default="auto", help="decoder: auto, pyav or opencv")
 
 
 def look(
-    args: argparse.Namespace, picture: Path | None, *, ask: bool, quarter: bool = False
+    args: argparse.Namespace, *, drawn: bool, ask: bool, quarter: bool = False
 ) -> tuple[View, dict[str, float]]:
     """Checks what the user gave, cheapest first, and has the model look at the clip.
 
-    picture: where one is to be written later, checked now. quarter: K is a quarter of N where
+    drawn: a picture of the frames is to be made. quarter: K is a quarter of N where
     neither --keep nor the model says it. ask: questions will be asked.
     Also returns the milliseconds of `decode` and `load`.
     jax is imported after the video is read, so that a bad file is said at once.
     """
     from fewvid.checkpoints import model_directory
     from fewvid.data.decode import decode_video
-    from fewvid.errors import UserError
+    from fewvid.inference.checks import check_looking
     from fewvid.inference.clock import Clock
-    from fewvid.inference.picture_path import check_picture_path
     from fewvid.models.config import kept_tokens
 
-    if picture is not None:
-        check_picture_path(picture)
     directory = model_directory.resolve(args.model)
     config = model_directory.read_config(directory)
     keep = args.keep
     if quarter and keep is None and config.sampler.keep is None:
         keep = max(1, kept_tokens(config) // 4)
-    kept_tokens(config, keep)
-    if args.frames is not None and args.frames < 1:
-        raise UserError(f"--frames must be 1 or more, got {args.frames}")
-    frames = args.frames or model_directory.read_frames(directory)
+    check_looking(config, args.frames, keep, args.sampler, args.seed)
+    asked = args.frames is not None
+    frames = args.frames if asked else model_directory.read_frames(directory)
 
     clock = Clock(("decode", "load"))
     with clock.measure("decode"):
         # the frames' own size is for the picture alone; without one, memory stays small
-        size = None if picture else config.encoder.image_size
-        clip = decode_video(args.video, frames, size=size, backend=args.backend)
+        size = None if drawn else config.encoder.image_size
+        clip = decode_video(args.video, frames, size=size, backend=args.backend, asked=asked)
+    if drawn:
+        from fewvid.inference.overlay import check_count
+
+        check_count(len(clip.frames))
     if not getattr(args, "json", False):
         say(clip.notes)
     with clock.measure("load"):

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fewvid.commands import places
 from fewvid.errors import UserError, closest
 
 TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", required=True, metavar="FILE[:ARG]", help="such as configs/s3_iv.py:shapes"
     )
     parser.add_argument(
-        "--workdir", required=True, type=Path, help="where the run lives; names the run"
+        "--workdir", required=True, type=places.path, help="where the run lives; names the run"
     )
     # argparse has no flags whose names are not known before: what it does not know, and begins
     # with --config., is kept for ml_collections.
@@ -43,16 +44,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains, or goes on, and prints where the model is."""
     config = read_config(args.config, args.overrides)
-    keep_compiled(args.workdir)
+    workdir = args.workdir.expanduser()
+    places.check_folder(workdir, "--workdir")
+    keep_compiled(workdir)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it misses torch, which is not used
     from fewvid.training.loop import Stopped
     from fewvid.training.run import run as run_stages
 
     try:
-        model = run_stages(config, args.workdir)
+        model = run_stages(config, workdir)
     except Stopped as stopped:
         print(f"{stopped}; the same command goes on from there")
         return TERMINATED
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint, if there is one")
+        raise
     print(f"the model is in {model}")
     return 0
 

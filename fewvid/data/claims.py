@@ -15,7 +15,7 @@ from fewvid.data.sniff import check_pixels
 
 _Sizes = Iterator[tuple[int, int]]
 _MP4_FOLDERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl"})
-_SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
+SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _PIXEL_WIDTH, _PIXEL_HEIGHT, _CLUSTER = 0xB0, 0xBA, 0x1F43B675
 # A header has tens of entries; a file of millions of empty ones is made to waste time.
 _MOST_ENTRIES = 5000
@@ -112,14 +112,14 @@ def _matroska(file: BinaryIO, start: int, end: int) -> _Sizes:
         if start >= end:
             break
         file.seek(start)
-        kind, id_length = _ebml_number(file, keep_marker=True)
-        size, size_length = _ebml_number(file, keep_marker=False)
+        kind, id_length = ebml_number(file, keep_marker=True)
+        size, size_length = ebml_number(file, keep_marker=False)
         if kind == _CLUSTER or not id_length or not size_length:
             break
         inside = start + id_length + size_length
         unknown = size == (1 << 7 * size_length) - 1
         stop = end if unknown else min(inside + size, end)
-        if kind in (_SEGMENT, _TRACKS, _TRACK, _VIDEO):
+        if kind in (SEGMENT, _TRACKS, _TRACK, _VIDEO):
             yield from _matroska(file, inside, stop)
         elif kind in (_PIXEL_WIDTH, _PIXEL_HEIGHT) and size <= 8:
             value = int.from_bytes(file.read(size), "big")
@@ -129,7 +129,7 @@ def _matroska(file: BinaryIO, start: int, end: int) -> _Sizes:
         yield width, height
 
 
-def _ebml_number(file: BinaryIO, keep_marker: bool) -> tuple[int, int]:
+def ebml_number(file: BinaryIO, keep_marker: bool) -> tuple[int, int]:
     """Returns a number of variable length and the bytes that it takes (0: there is none)."""
     first = file.read(1)
     if not first or not first[0]:

@@ -5,6 +5,7 @@ What a file's header says is not believed: the frames that decode are what count
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from fewvid.data import decode_opencv, decode_pyav, picture_folder
 from fewvid.data.claims import check_claims
 from fewvid.data.clip import Clip, Deadline, Unreadable
+from fewvid.data.cut_off import cut_off
 from fewvid.data.frames import Stack
 from fewvid.data.images import load_image
 from fewvid.data.sniff import check_file, is_picture
@@ -20,6 +22,7 @@ from fewvid.errors import UserError, closest
 
 __all__ = ["BACKENDS", "Clip", "decode_video"]
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path makes one slash of two
 _READERS: dict[str, Callable[[Path, int | None, int | None, Deadline], Clip]] = {
     "pyav": decode_pyav.read,
     "opencv": decode_opencv.read,
@@ -34,6 +37,7 @@ def decode_video(
     size: int | None = None,
     backend: str = "auto",
     timeout_s: float = 10.0,
+    asked: bool = True,
 ) -> Clip:
     """Reads frames of a video, spread evenly over the time that it lasts.
 
@@ -50,14 +54,20 @@ def decode_video(
         which keeps memory small (the same as `images.resize` afterwards).
       backend: "auto" (PyAV, and OpenCV where PyAV reads nothing), "pyav" or "opencv".
       timeout_s: seconds after which a file that still is not read is given up.
+      asked: that somebody asked for so many; False for a default, of which a still picture, one
+        frame by its nature, need not say that it has fewer.
 
     Returns:
       A `Clip` of min(T, frames that exist) >= 1 frames.
 
     Raises:
-      UserError: the file is missing, empty, no video, has sound only, no frame that decodes, a
-        picture above 8192x8192 pixels, or needs longer than `timeout_s`.
+      UserError: the path is empty or a URL, the file is missing, empty, no video, has sound only,
+        no frame that decodes, a picture above 8192x8192 pixels, or needs longer than `timeout_s`.
     """
+    if not str(path):
+        raise UserError("the path of the video is empty; give a file or a folder of pictures")
+    if _URL.match(str(path)) and not Path(path).exists():
+        raise UserError(f"{path}: videos are read from disk; download it and give the file")
     path = Path(path)
     if frames is not None and frames < 1:
         raise UserError(f"frames={frames}: wanted 1 or more frames (or None for all)")
@@ -74,7 +84,7 @@ def decode_video(
     if is_picture(head):
         stack = Stack(path, size)
         stack.add(load_image(path))
-        return stack.clip(np.zeros(1), frames, 1, 0.0, "pictures", ())
+        return stack.clip(np.zeros(1), frames if asked else 1, 1, 0.0, "pictures", ())
     reasons = []
     for name in _READERS if backend == "auto" else (backend,):
         try:
@@ -82,4 +92,6 @@ def decode_video(
         except Unreadable as reason:
             reasons.append(str(reason))
     # The first backend is the one that knows more codecs, so its reason is the better one.
-    raise UserError(f"{path}: {reasons[0]}; wanted a video file")
+    cut = cut_off(path)
+    why = f"{reasons[0]}; the file is cut off: {cut}" if cut else reasons[0]
+    raise UserError(f"{path}: {why}; wanted a video file")

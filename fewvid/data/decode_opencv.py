@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from fewvid.data.clip import Clip, Deadline, Unreadable
+from fewvid.data.cut_off import cut_off
 from fewvid.data.frames import Stack, choose
 from fewvid.data.sniff import check_pixels
 
@@ -49,8 +50,10 @@ def read(path: Path, frames: int | None, size: int | None, deadline: Deadline) -
     if not len(stack):
         raise Unreadable("no frame of it decodes")
     notes: tuple[str, ...] = ()
+    if cut := cut_off(path):
+        notes = (f"{len(times)} frames decode; the rest is cut off ({cut})",)
     # OpenCV's count is often duration x rate: a few frames off says nothing.
-    if 0.9 * announced > len(times):
+    elif 0.9 * announced > len(times):
         notes = (
             f"{len(times)} of the announced {announced:.0f} frames decode; the rest is damaged",
         )

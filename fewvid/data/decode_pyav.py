@@ -78,7 +78,7 @@ def _read_through(video: VideoFile, frames: int | None, size: int | None) -> Cli
         why = f" ({video.last_error})" if video.last_error else ""
         raise Unreadable(f"no frame of it decodes{why}")
     duration = times[-1] - times[0] + gap
-    notes = notes or _damage(video, len(times), duration, corrupt)
+    notes = notes or video.losses(len(times), duration, damaged=corrupt > 0)
     stamps = np.array(times)
     chosen = choose(stamps, frames)
     if frames is not None:
@@ -97,18 +97,3 @@ def _again(video: VideoFile, chosen: np.ndarray) -> Iterator[Any]:
                 yield frame
             if place == chosen[-1]:
                 return
-
-
-def _damage(video: VideoFile, decoded: int, duration: float, corrupt: int) -> tuple[str, ...]:
-    damaged = video.errors + corrupt
-    if video.is_short(decoded, duration):
-        announced = video.stream.frames
-        if announced > decoded:
-            found = f"{decoded} of the announced {announced} frames decode"
-        else:
-            frames = "1 frame decodes" if decoded == 1 else f"{decoded} frames decode"
-            found = f"{frames}: {duration:.1f} of the announced {video.announced_seconds:.1f} s"
-        return (f"{found}; {'the rest is damaged' if damaged else 'there are no more'}",)
-    if damaged:
-        return (f"the file is damaged; the {decoded} frames that decode are used",)
-    return ()

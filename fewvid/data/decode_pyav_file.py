@@ -17,6 +17,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from fewvid.data.clip import Deadline, Unreadable
+from fewvid.data.cut_off import cut_off
 from fewvid.data.sniff import MAX_PIXELS, check_pixels
 from fewvid.errors import UserError
 
@@ -99,6 +100,25 @@ class VideoFile:
         """Says whether a header announced more than was found."""
         # A tenth is left to sound that outlasts the pictures and to headers that round.
         return frames < self.stream.frames or seconds < 0.9 * self.announced_seconds - 0.2
+
+    def losses(self, frames: int, seconds: float, damaged: bool = False) -> tuple[str, ...]:
+        """Says in one note what the file lacks, given what was found of it; nothing if it is whole.
+
+        damaged: something did not decode, besides the packets that `note` has counted.
+        """
+        damaged = damaged or self.errors > 0
+        cut = cut_off(self.path)
+        if not cut and not self.is_short(frames, seconds):
+            lost = f"the file is damaged; the {frames} frames that decode are used"
+            return (lost,) if damaged else ()
+        found = "1 frame decodes" if frames == 1 else f"{frames} frames decode"
+        announced = self.announced_seconds
+        if self.stream.frames > frames:
+            found = f"{frames} of the announced {self.stream.frames} frames decode"
+        elif round(seconds, 1) < round(announced, 1):
+            found += f": {seconds:.1f} of the announced {announced:.1f} s"
+        rest = "the rest is damaged" if damaged else "there are no more"
+        return (f"{found}; the rest is cut off ({cut})" if cut else f"{found}; {rest}",)
 
     @property
     def announced_pixels(self) -> int:

@@ -47,14 +47,14 @@ def read_seeking(path: Path, frames: int, size: int | None, deadline: Deadline) 
         duration = seconds[-1] - seconds[0] + index.last_gap
         if video.is_short(len(seconds), duration):
             raise Surprise
+        notes = video.losses(len(seconds), duration)
     wanted = [index.stamps[i] for i in choose(seconds, frames)]
     stack = Stack(path, size)
     with open_video(path, deadline, threads=True) as video:
         used = _collect(video, index, wanted, stack)
     times = seconds[np.searchsorted(index.stamps, used)] - seconds[0]
-    notes: tuple[str, ...] = ()
     if used != wanted:
-        notes = ("slow to decode: later frames are the key frames nearest to their moments",)
+        notes += ("slow to decode: later frames are the key frames nearest to their moments",)
     return stack.clip(times, frames, len(seconds), duration, "pyav", notes)
 
 

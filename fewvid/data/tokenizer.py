@@ -107,7 +107,11 @@ class Chat:
         file = Path(directory) / "tokenizer.json"
         if not file.is_file():
             raise UserError(f"no tokenizer.json in {directory}; is it a model directory?")
-        return cls(Tokenizer.from_file(str(file)))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises no class of its own
+            raise UserError(f"{file} is damaged ({error}); copy it again") from error
+        return cls(tokenizer)
 
     def prefix_ids(self, n_visual: int, system: str | None = None) -> tuple[int, ...]:
         """What all questions of a row share: bos, `n_visual` placeholders, the system text."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewvid.errors import UserError
-from fewvid.inference import generate, parts
+from fewvid.inference import checks, generate, parts
 from fewvid.inference.clock import Clock
 from fewvid.inference.view import View
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
@@ -77,13 +77,11 @@ class Conversation:
     ) -> Generator[str, None, Answer]:
         """Yields the answer's text in pieces, `chunk` tokens at a time; returns the Answer.
 
-        Raises UserError where question, frames and answer exceed what the decoder can read.
+        Raises UserError where question, frames and answer exceed what the decoder can read, and
+        for an empty question.
         """
-        if temperature < 0 or max_tokens < 1:
-            raise UserError(
-                f"--temperature must be 0 or more and --max-tokens 1 or more, got {temperature} "
-                f"and {max_tokens}"
-            )
+        checks.check_question(question)
+        checks.check_answering(temperature, max_tokens, seed)
         model, clock = self.view.model, self._clock
         ids, notes = self._prompt(question, max_tokens)
         tokens = np.full((1, _padded(len(ids), self._prefix())), model.chat.pad, np.int32)

@@ -15,6 +15,7 @@ from fewvid.checkpoints import model_directory
 from fewvid.data.clip import Clip
 from fewvid.data.tokenizer import Chat
 from fewvid.errors import UserError
+from fewvid.inference import checks
 from fewvid.inference.clock import Clock
 from fewvid.inference.conversation import Answer, Conversation, check_room
 from fewvid.inference.programs import Programs
@@ -29,6 +30,7 @@ Video = str | Path | Clip
 def load(name: str | Path) -> Model:
     """A packaged model by name (`shapes`), or a model directory. Needs no network.
 
+    Its `name` is that of the package, or says which directory it is (`short_name`).
     Raises UserError where it is not there or not whole.
     """
     directory = model_directory.resolve(name)
@@ -38,7 +40,8 @@ def load(name: str | Path) -> Model:
     except UserError:  # special tokens of other names: transformers knows which they are
         chat = Chat(model_directory.load_tokenizer(directory))
     frames = model_directory.read_frames(directory)
-    shown = str(name) if str(name) in model_directory.packaged_models() else directory.name
+    packaged = str(name) in model_directory.packaged_models()
+    shown = str(name) if packaged else model_directory.short_name(directory)
     return Model(config, params, chat, directory=directory, name=shown, frames=frames)
 
 
@@ -48,7 +51,7 @@ class Model:
     A video is a path or a `Clip` (what `fewvid.data.decode.decode_video` gives). The keywords are
     the same everywhere: frames (None: as many as the model was trained with; fewer where the file
     has fewer), keep K tokens a frame (None: the model's own), sampler by name, seed for a random
-    sampler and for a temperature above 0.
+    sampler and for a temperature above 0. What they cannot be raises UserError, as in the commands.
     """
 
     def __init__(
@@ -86,6 +89,8 @@ class Model:
         seed: int = 0,
     ) -> Answer:
         """One answer to one question."""
+        checks.check_question(question)
+        checks.check_answering(temperature, max_tokens, seed)
         talk = self.converse(video, frames=frames, keep=keep, sampler=sampler, seed=seed)
         return talk.ask(question, temperature=temperature, max_tokens=max_tokens, seed=seed)
 
@@ -102,6 +107,8 @@ class Model:
         seed: int = 0,
     ) -> Generator[str, None, Answer]:
         """Yields the text of `answer` in pieces as it is generated; returns the Answer."""
+        checks.check_question(question)
+        checks.check_answering(temperature, max_tokens, seed)
         talk = self.converse(video, frames=frames, keep=keep, sampler=sampler, seed=seed)
         return (
             yield from talk.stream(
@@ -148,12 +155,14 @@ class Model:
 
         to_ask: raises UserError at once where the decoder could not read so many frames.
         """
+        checks.check_looking(self.config, frames, keep, sampler, seed)
         clock = Clock()
         if not isinstance(video, Clip):
             from fewvid.data.decode import decode_video
 
             with clock.measure("decode"):
-                video = decode_video(video, frames or self.frames)
+                asked = frames is not None
+                video = decode_video(video, frames if asked else self.frames, asked=asked)
         if to_ask:
             check_room(self.config, len(video.frames), keep)
         view = View(self, video, keep, sampler, seed)
@@ -168,7 +177,9 @@ class Model:
         tokens int[B,L], each frame's placeholders already expanded to one id (`chat.visual`) per
         visual token; pixels float or uint8 [B,T,H,W,3] in 0..255, H = W = the encoder's image
         size, or None; times float32[B,T] seconds, None for one frame a second.
+        Raises UserError for ids, shapes or a number of placeholders that do not fit the model.
         """
+        checks.check_rows(self.config, self.chat.visual, np.asarray(tokens), pixels, times)
         batch = {"tokens": jnp.asarray(tokens, jnp.int32)}
         if pixels is not None:
             frames = pixels.shape[1]

@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fewvid.errors import UserError
 from fewvid.inference.selection import Selection
 
 BACKGROUND = (17, 19, 24)
@@ -26,6 +27,9 @@ MOST_SIDE = 448  # where frames are few they are drawn larger
 MOST_IN_ROW = 8
 MOST_WIDTH = 2000
 LEAST_WIDTH = 720
+MOST_HEIGHT = 15_000  # of the frames; WebP ends at 16383 pixels a side, and text comes on top
+MOST_FRAMES = 2000  # so many, of any aspect, stay under that in width as well
+LABEL = 30  # the line under a frame
 MARGIN = 28
 GAP = 12
 EDGE = 2
@@ -37,20 +41,21 @@ TEXT_LINES = 8  # a longer question or answer is cut
 def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Image:
     """Draws the frames in a row (more wrap into rows), question and answer above, times below.
 
-    Returns an RGB picture. Text that a font has no glyph for is drawn as a box, never an error.
+    Returns an RGB picture that every format can hold. Text that a font has no glyph for is drawn
+    as a box, never an error. Raises UserError for too many frames, as `check_count` does.
     """
     count, height, width = selection.frames.shape[:3]
+    check_count(count)
     tile = tile_size(width, height, count)
-    columns = _columns(count, tile[0])
+    columns = _columns(count, tile)
     rows = math.ceil(count / columns)
     inner = max(columns * (tile[0] + GAP) - GAP, LEAST_WIDTH)
 
     head = [*_paragraph(question, _font(24, bold=True), WHITE, inner)]
     head += _paragraph(answer, _font(24), ACCENT, inner)
     foot = _paragraph(caption(selection), _font(15), GREY, inner)
-    label = 30
     head_height = sum(line.height for line in head) + (14 if head else 0)
-    body_height = rows * (tile[1] + label + GAP) - GAP
+    body_height = rows * (tile[1] + LABEL + GAP) - GAP
     canvas = Image.new(
         "RGB",
         (
@@ -67,7 +72,7 @@ def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Im
         row, column = divmod(i, columns)
         in_row = min(columns, count - row * columns) if rows == 1 else columns
         left = MARGIN + (inner - in_row * (tile[0] + GAP) + GAP) // 2 + column * (tile[0] + GAP)
-        top = y + row * (tile[1] + label + GAP)
+        top = y + row * (tile[1] + LABEL + GAP)
         canvas.paste(frame_tile(selection.frames[i], mask[i], tile), (left, top))
         pen.text(
             (left + tile[0] // 2, top + tile[1] + 7),
@@ -80,9 +85,18 @@ def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Im
     return canvas
 
 
+def check_count(frames: int) -> None:
+    """Raises UserError for more frames than one picture can show."""
+    if frames > MOST_FRAMES:
+        raise UserError(
+            f"one picture shows at most {MOST_FRAMES} frames, these are {frames}; use a smaller "
+            "--frames"
+        )
+
+
 def caption(selection: Selection) -> str:
     """Model, sampler and how much was kept, as one line."""
-    many = "tokens" if selection.kept != 1 else "token"
+    many = "tokens" if selection.tokens != 1 else "token"
     kept = f"{selection.kept} of {selection.tokens} {many} kept in each frame"
     return "  ·  ".join(part for part in (selection.model, selection.sampler, kept) if part)
 
@@ -131,9 +145,13 @@ def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
     return mask
 
 
-def _columns(count: int, tile_width: int) -> int:
-    """Frames in a row: as many as fit, shared out evenly over the rows."""
-    fit = min(MOST_IN_ROW, max(1, (MOST_WIDTH + GAP) // (tile_width + GAP)))
+def _columns(count: int, tile: tuple[int, int]) -> int:
+    """Frames in a row: as many as fit, shared out evenly over the rows.
+
+    Where so many rows come together that the picture would be too high, it becomes wider.
+    """
+    fit = min(MOST_IN_ROW, max(1, (MOST_WIDTH + GAP) // (tile[0] + GAP)))
+    fit = max(fit, math.ceil(count / (MOST_HEIGHT // (tile[1] + LABEL + GAP))))
     return math.ceil(count / math.ceil(count / fit))
 
 

@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from fewvid.checkpoints import model_directory, weights
-from fewvid.data.tokenizer import train_tokenizer
+from fewvid.data.tokenizer import Chat, train_tokenizer
 from fewvid.errors import UserError
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig
@@ -106,6 +106,35 @@ def test_every_array_that_does_not_fit_is_named_at_once(save):
     assert "missing decoder/norm/scale (32,)" in message
     assert "unexpected decoder/extra (2,)" in message
     assert "decoder/embedding is (255, 32), wanted (256, 32)" in message
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "not JSON", '{"model": {"type": "none"}}'])
+def test_a_damaged_tokenizer_is_named(save, content):
+    directory = save()
+    (directory / "tokenizer.json").write_text(content)
+    for read in (Chat.load, model_directory.load_tokenizer):
+        with pytest.raises(UserError, match=r"damaged \(.*; copy .*again"):
+            read(directory)
+
+
+@pytest.mark.parametrize(
+    ("directory", "name"),
+    [
+        ("runs/tiny/model", "tiny"),
+        ("runs/demo/run/model", "demo/run"),
+        ("runs/demo/run/model/", "demo/run"),
+        ("runs/demo/run/stages/0-align", "0-align"),
+        ("/models/mine", "mine"),
+        ("/models/model/../model", "models"),
+        ("/model", "model"),
+        ("/run", "run"),
+        ("..", "here"),
+    ],
+)
+def test_a_model_is_called_by_what_tells_it_from_others(directory, name, tmp_path, monkeypatch):
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "below")
+    assert model_directory.short_name(directory) == name
 
 
 @pytest.mark.parametrize(

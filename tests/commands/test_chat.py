@@ -65,6 +65,33 @@ def test_a_conversation_ends_with_the_input(chat, monkeypatch, capsys):
     assert capsys.readouterr().out.count("\n") == 1
 
 
+def test_a_question_that_is_too_long_does_not_end_the_conversation(chat, monkeypatch, capsys):
+    long = "word " * 400
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{long}\nHow many?\n"))
+    assert chat() == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert err.count("fewvid: error: ") == 1
+    assert "ask in fewer words" in err
+
+
+def test_a_conversation_draws_a_picture_an_answer(chat, tmp_path, monkeypatch, capsys):
+    long = "word " * 400
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\n{long}\nHow many?\n"))
+    assert chat("--overlay", str(tmp_path / "a.png")) == 0
+    assert {file.name for file in tmp_path.iterdir()} == {"a.png", "a-2.png"}
+    assert f"wrote {tmp_path / 'a-2.png'}" in capsys.readouterr().err
+
+
+def test_a_picture_has_one_frame_unless_more_are_asked_for(directory, tmp_path, capsys):
+    Image.new("RGB", (64, 48), (250, 120, 20)).save(tmp_path / "a.jpg")
+    given = ["chat", str(directory), str(tmp_path / "a.jpg"), "How many?", "--max-tokens", "2"]
+    assert main(given) == 0
+    assert "note" not in capsys.readouterr().err
+    assert main([*given, "--frames", "8"]) == 0
+    assert "8 frames were asked for, 1 exists" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -77,6 +104,14 @@ def test_a_conversation_ends_with_the_input(chat, monkeypatch, capsys):
         ({"more": ["--backend", "pyva"]}, "Did you mean 'pyav'"),
         ({"more": ["--max-tokens", "0"]}, "--max-tokens"),
         ({"more": ["--temperature", "nan"]}, "--temperature"),
+        ({"more": ["--temperature", "inf"]}, "--temperature"),
+        ({"more": ["--seed", "99999999999999999999"]}, "--seed: wanted a whole number, 0 to 2**63"),
+        ({"more": ["--seed", "-1"]}, "--seed: wanted a whole number, 0 to 2**63"),
+        ({"question": [""]}, "the question is empty"),
+        ({"question": [" "]}, "the question is empty"),
+        ({"video": "https://a.org/b.mp4"}, "https://a.org/b.mp4: videos are read from disk"),
+        ({"video": ""}, "the path of the video is empty"),
+        ({"video": "none.mp4", "more": ["--sampler", "strid"]}, "Did you mean 'stride'"),
         ({"more": ["--overlay", "none/a.png"]}, "no folder none"),
         ({"more": ["--json"], "question": []}, "--json"),
     ],

@@ -23,6 +23,21 @@ def test_a_question_is_answered(directory, video, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(question)
 
 
+def test_an_empty_question_is_refused(directory, video, tmp_path, capsys):
+    out = str(tmp_path / "a.png")
+    assert main(["inspect", str(directory), str(video), "--out", out, "--question", ""]) == 2
+    assert "the question is empty" in capsys.readouterr().err
+
+
+def test_more_frames_than_a_picture_shows_are_refused(
+    directory, video, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("fewvid.inference.overlay.MOST_FRAMES", 3)
+    out = str(tmp_path / "a.png")
+    assert main(["inspect", str(directory), str(video), "--out", out]) == 2
+    assert "at most 3 frames, these are 4" in capsys.readouterr().err
+
+
 def test_a_place_that_is_not_there_is_said_first(directory, video, tmp_path, capsys):
     out = str(tmp_path / "none" / "a.png")
     assert main(["inspect", str(directory), "none.mp4", "--out", out]) == 2

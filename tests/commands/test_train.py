@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fewvid.__main__ import main
 from fewvid.commands import train
 from fewvid.errors import UserError
 from fewvid.training.stage import parse
@@ -76,6 +77,17 @@ def test_overrides():
 def test_wrong_overrides(override, message):
     with pytest.raises(UserError, match=message):
         train.read_config(str(REPOSITORY / "configs" / "s3_iv.py:tiny"), [override])
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def interrupted(config, workdir):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fewvid.training.run.run", interrupted)
+    monkeypatch.setattr(train, "keep_compiled", lambda workdir: None)
+    config = str(REPOSITORY / "configs" / "s3_iv.py:tiny")
+    assert main(["train", "--config", config, "--workdir", str(tmp_path)]) == 130
+    assert "the same command goes on from the last checkpoint" in capsys.readouterr().out
 
 
 def test_wrong_files_and_arguments():

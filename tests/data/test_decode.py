@@ -4,6 +4,7 @@ import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -214,6 +215,7 @@ def test_still_picture_and_folder_of_pictures(tmp_path):
     assert numbers(still) == [10]
     assert still.available == 1
     assert "used 1" in still.notes[0]
+    assert decode_video(tmp_path / "frame_10.png", 8, asked=False).notes == ()
     clip = decode_video(tmp_path, 3)
     assert numbers(clip) == [0, 2, 11]
     assert clip.times.tolist() == [0, 2, 4]
@@ -332,6 +334,20 @@ def test_the_cover_of_a_song_is_no_video(tmp_path):
         container.mux([*sound.encode(silence()), *sound.encode()])
     with pytest.raises(UserError, match="holds only audio"):
         decode_video(tmp_path / "a.m4a", 8)
+
+
+@pytest.mark.parametrize("url", ["https://a.org/b.mp4", "file:///b.mp4", "S3://a/b.mp4"])
+def test_a_url_is_not_taken_for_a_file(url):
+    for path in (url, Path(url)):
+        with pytest.raises(UserError, match="videos are read from disk"):
+            decode_video(path, 8)
+    with pytest.raises(UserError, match=f"^{url}: "):
+        decode_video(url, 8)
+
+
+def test_an_empty_path_is_not_the_current_folder():
+    with pytest.raises(UserError, match="path of the video is empty"):
+        decode_video("", 8)
 
 
 def test_says_which_argument_is_wrong(tmp_path):

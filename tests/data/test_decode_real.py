@@ -67,6 +67,28 @@ def test_file(shared_data, name, capfd):
     assert capfd.readouterr().err == ""
 
 
+# name: bytes that are left of it, frames that decode of them
+CUT = {
+    "mdn_flower.webm": (498_652, 132),
+    "intel_asl_eat.mkv": (125_000, 40),
+    "moviepy_no_duration.webm": (60_000, 42),
+    "intel_person_bicycle_car_preview.gif": (1_100_000, 38),
+    "decord_flipping_a_pancake.mkv": (405_000, 288),
+    "gradio_b.avi": (310_000, 147),
+    "mdn_flower.mp4": (1_100_000, 144),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_file_that_is_cut_off_says_so(shared_data, tmp_path, name):
+    left, available = CUT[name]
+    (tmp_path / name).write_bytes((shared_data / "videos" / name).read_bytes()[:left])
+    clip = decode_video(tmp_path / name, 8, timeout_s=PATIENCE)
+    assert clip.available == pytest.approx(available, abs=2)
+    assert len(clip.notes) == 1
+    assert "the rest is cut off" in clip.notes[0]
+
+
 def test_audio_only(shared_data):
     start = time.monotonic()
     with pytest.raises(UserError, match="holds only audio"):

@@ -1,5 +1,7 @@
 """`fewvid.load` and what the model does with a real file."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,59 @@ def test_what_cannot_be_read_is_an_error_that_names_the_flags(model, video):
         model.answer(video, QUESTION, keep=4, sampler="strid")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"frames": 0}, "--frames must be a whole number, 1 or more, got 0"),
+        ({"frames": 2.5}, "--frames must be a whole number, 1 or more, got 2.5"),
+        ({"keep": 2.5}, "--keep must be a whole number, got 2.5"),
+        ({"keep": "4"}, "--keep must be a whole number, got '4'"),
+        ({"sampler": "strid"}, "Did you mean 'stride'"),
+        ({"seed": -1}, r"--seed must be a whole number, 0 to 9\d+, got -1"),
+        ({"seed": 2**63}, "--seed must be a whole number"),
+    ],
+)
+def test_a_wrong_keyword_is_said_before_the_video_is_read(model, wrong, said):
+    for call in (
+        lambda: model.answer("none.mp4", QUESTION, **wrong),
+        lambda: next(model.stream("none.mp4", QUESTION, **wrong)),
+        lambda: model.converse("none.mp4", **wrong),
+        lambda: model.select("none.mp4", **wrong),
+    ):
+        with pytest.raises(fewvid.UserError, match=said):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"temperature": float("nan")}, "--temperature must be a number, 0 or more, got nan"),
+        ({"temperature": float("inf")}, "--temperature"),
+        ({"temperature": -0.1}, "--temperature"),
+        ({"temperature": "hot"}, "--temperature"),
+        ({"max_tokens": 0}, "--max-tokens must be a whole number, 1 or more"),
+        ({"max_tokens": 1.5}, "--max-tokens"),
+        ({"question": None}, "the question must be text, got None"),
+        ({"question": " "}, "the question is empty"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(model, video, wrong, said):
+    asked = {"question": QUESTION} | wrong
+    talk = model.converse(video, keep=4)
+    for call in (
+        lambda: model.answer("none.mp4", **asked),
+        lambda: next(model.stream("none.mp4", **asked)),
+        lambda: talk.ask(**asked),
+    ):
+        with pytest.raises(fewvid.UserError, match=said):
+            call()
+
+
+def test_numbers_of_numpy_are_numbers(model, video):
+    chosen = model.select(video, keep=np.int64(4), frames=np.int32(3), seed=np.int64(1))
+    assert chosen.indices.shape == (3, 4)
+
+
 def test_forward_says_what_the_conversation_says(model, video):
     """The next word by `forward` over the whole row is the first word of the answer."""
     clip = fewvid.Model.look(model, video, keep=None).clip
@@ -111,5 +166,36 @@ def test_forward_of_text_alone(model):
     assert model.forward(np.array([[1, 7, 8]]), None).shape[1] == 3
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tokens": [[4] * 20 + [7]]}, r"row 0 has 20 placeholders \(id 4\) for 16 visual tokens"),
+        ({"tokens": [[4] * 16 + [9999]]}, "token id 9999 is not in the vocabulary; wanted 0 to"),
+        ({"tokens": [[4] * 16 + [-1]]}, "token id -1 is not in the vocabulary"),
+        ({"tokens": [4] * 17}, r"tokens must be whole numbers \[B,L\], got int64\[17\]"),
+        ({"tokens": [[4.0] * 17]}, "tokens must be whole numbers"),
+        ({"tokens": [[7] * 401]}, "rows of 401 tokens exceed the 400"),
+        ({"pixels": None}, "row 0 has 16 placeholders .* for 0 visual tokens"),
+        (
+            {"pixels": np.zeros((1, 1, 16, 16, 3))},
+            r"pixels must be \[1,T,32,32,3\], got \[1, 1, 16",
+        ),
+        ({"times": np.zeros((1, 2))}, r"times must be \[1, 1\], got \[1, 2\]"),
+    ],
+)
+def test_forward_refuses_what_does_not_fit(model, change, said):
+    assert model.chat.visual == 4
+    rows = {"tokens": [[4] * 16 + [7]], "pixels": np.zeros((1, 1, 32, 32, 3)), "times": None}
+    rows |= change
+    with pytest.raises(fewvid.UserError, match=said):
+        model.forward(np.array(rows["tokens"]), rows["pixels"], rows["times"])
+
+
 def test_the_tokenizer_is_there_when_asked_for(model):
     assert model.tokenizer.eos_token_id == model.chat.eos
+
+
+def test_a_run_s_model_is_called_by_the_run(directory, tmp_path):
+    shutil.copytree(directory, tmp_path / "mine" / "model")
+    assert fewvid.load(tmp_path / "mine" / "model").name == "mine"
+    assert fewvid.load(directory).name == "tiny"

@@ -6,7 +6,6 @@ from PIL import Image
 
 from fewvid.errors import UserError
 from fewvid.inference import overlay
-from fewvid.inference.picture_path import check_picture_path
 from fewvid.inference.selection import Selection
 
 
@@ -58,6 +57,29 @@ def test_frames_wrap_into_rows(count, rows):
     assert 720 <= picture.width <= overlay.MOST_WIDTH + 60
 
 
+WEBP = 16383  # the most pixels of a side
+
+
+def test_many_frames_and_much_text_fit_into_every_format():
+    picture = overlay.draw(selection(480, 4, 4), "why? " * 500, "therefore " * 500)
+    assert max(picture.size) <= WEBP
+
+
+@pytest.mark.parametrize(("width", "height"), [(4, 4), (16, 1), (1, 16)])
+def test_so_do_the_most_frames_of_any_aspect(width, height):
+    most = overlay.MOST_FRAMES
+    tile = overlay.tile_size(width, height, most)
+    columns = overlay._columns(most, tile)
+    assert columns * (tile[0] + overlay.GAP) + 2 * overlay.MARGIN <= WEBP
+    assert -(-most // columns) * (tile[1] + overlay.LABEL + overlay.GAP) <= overlay.MOST_HEIGHT
+
+
+def test_more_are_refused():
+    overlay.check_count(overlay.MOST_FRAMES)
+    with pytest.raises(UserError, match=r"at most 2000 frames, these are 2001; .* --frames"):
+        overlay.check_count(overlay.MOST_FRAMES + 1)
+
+
 def test_text_adds_lines_above_and_any_text_can_be_drawn():
     plain = overlay.draw(selection())
     short = overlay.draw(selection(), "Which way?", "left")
@@ -72,14 +94,4 @@ def test_a_video_of_one_pixel_can_be_drawn():
 
 def test_the_caption_says_model_sampler_and_k_of_n():
     assert overlay.caption(selection()) == "2 of 16 tokens kept in each frame"
-
-
-def test_a_picture_path_is_checked_before_the_work(tmp_path):
-    check_picture_path(tmp_path / "a.png")
-    with pytest.raises(UserError, match="there is no folder"):
-        check_picture_path(tmp_path / "none" / "a.png")
-    with pytest.raises(UserError, match=r"must end in .png"):
-        check_picture_path(tmp_path / "a.txt")
-    (tmp_path / "b.png").mkdir()
-    with pytest.raises(UserError, match="is a folder"):
-        check_picture_path(tmp_path / "b.png")
+    assert overlay.caption(selection(kept=(5,))) == "1 of 16 tokens kept in each frame"
