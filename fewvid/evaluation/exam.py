@@ -16,6 +16,7 @@ from fewvid.data.manifest import read_manifest
 from fewvid.data.sample import Sample
 from fewvid.errors import UserError
 from fewvid.evaluation import questions, scores
+from fewvid.evaluation.questions import Progress
 from fewvid.evaluation.scores import Score
 from fewvid.evaluation.table import Line
 
@@ -78,11 +79,11 @@ class Report:
         return [
             _mean("pictures", before.pictures, self.pictures, "static"),
             _mean("clips, static", before.clips, self.clips, "static"),
+            _mean("clips, temporal", before.clips, self.clips, "temporal", strong=True),
             *(
                 Line(f"  {name}", s.chance, before.clips[name].accuracy, s.accuracy, _half([s]))
                 for name, s in sorted(temporal.items())
             ),
-            _mean("clips, temporal", before.clips, self.clips, "temporal", strong=True),
             _mean("  one frame repeated", before.one_frame, self.one_frame, "temporal"),
         ]
 
@@ -90,35 +91,54 @@ class Report:
 class Exam:
     """The questions of a split of the world, with its files encoded by one model's encoder."""
 
-    def __init__(self, model: Candidate, split: Path, clips: int) -> None:
-        """clips: how many clips, and as many pictures, of the split (or all, if it has fewer)."""
+    def __init__(
+        self, model: Candidate, split: Path, clips: int, progress: Progress | None = None
+    ) -> None:
+        """clips: how many clips, and as many pictures, of the split (or all, if it has fewer).
+
+        progress(done, total) counts the files that are encoded.
+        """
         self._frames = model.frames
         self._clips = _first(read_manifest(split / "videos.json"), clips)
         self._pictures = _first(read_manifest(split / "images.json"), clips)
         told = (model.config, model.params)
-        self._of_clips = questions.encode(*told, self._clips, frames=self._frames)
+        self._of_clips = questions.encode(
+            *told, self._clips, frames=self._frames, progress=progress
+        )
         self._of_pictures = questions.encode(*told, self._pictures, frames=1)
 
-    def of(self, model: Candidate) -> Report:
-        """The report of a model with the encoder that the exam was made with."""
+    def of(self, model: Candidate, progress: Progress | None = None) -> Report:
+        """The report of a model with the encoder that the exam was made with.
+
+        progress(done, total) counts questions.
+        """
+        temporal = [sample for sample in self._clips if sample.kind == "temporal"]
+        total, before = len(self._clips) + len(temporal) + len(self._pictures), 0
+
+        def asked(done: int, _: int) -> None:
+            if progress:
+                progress(before + done, total)
 
         def ask(samples: Sequence[Sample], **options: Any) -> dict[str, Score]:
+            nonlocal before
             told = (model.config, model.params, model.chat, samples)
-            return scores.by_dimension(questions.ask(*told, frames=self._frames, **options))
+            options |= {"frames": self._frames, "progress": asked}
+            found = scores.by_dimension(questions.ask(*told, **options))
+            before += len(samples)
+            return found
 
-        temporal = [sample for sample in self._clips if sample.kind == "temporal"]
         return Report(
             clips=ask(self._clips, features=self._of_clips),
             one_frame=ask(temporal, features=self._of_clips, one_frame=True),
             pictures=ask(self._pictures, features=self._of_pictures),
         )
 
-    def first(self, kind: str) -> Sample:
-        """The first question of that kind, in the manifest's order."""
+    def first(self, dimension: str) -> Sample:
+        """The first question of that dimension about a clip, in the manifest's order."""
         for sample in self._clips:
-            if sample.kind == kind:
+            if sample.dimension == dimension:
                 return sample
-        raise UserError(f"the exam's {len(self._clips)} questions hold none of kind {kind!r}")
+        raise UserError(f"the exam's {len(self._clips)} questions hold none about {dimension!r}")
 
 
 def _first(samples: Sequence[Sample], files: int) -> list[Sample]:

@@ -49,6 +49,7 @@ def ask(
     features: what `encode` gave for these samples, where the encoder is still the same one.
     one_frame: every frame of a clip is replaced by its middle one, times kept, which shows how
       much of the accuracy needs more than a single frame.
+    progress(done, total) counts files while they are encoded (without `features`), then questions.
     Raises UserError for a sample without valid answers, or whose valid answers begin alike.
     """
     firsts = {sample.id: _first_tokens(sample, chat) for sample in samples}
@@ -77,6 +78,8 @@ def ask(
                         chance=1 / len(sample.answers),
                     )
                 )
+        if progress:
+            progress(len(answered), len(samples))
     return answered
 
 
