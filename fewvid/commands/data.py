@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fewvid.errors import seed_flag
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands of `data` and their flags."""
@@ -19,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shapes.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
     shapes.add_argument("--clips", type=int, default=2000, help="training clips (default 2000)")
     shapes.add_argument("--images", type=int, default=5000, help="training images (default 5000)")
-    shapes.add_argument("--seed", type=int, default=0)
+    shapes.add_argument(
+        "--seed",
+        type=seed_flag,
+        default=0,
+        help="which world: the same seed gives the same files (default 0)",
+    )
     shapes.add_argument(
         "--things", type=int, default=2, help="shapes in a scene at most, 1 to 3 (default 2)"
     )
