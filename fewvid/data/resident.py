@@ -140,12 +140,8 @@ def build(
     return Resident(arrays, tuple(spans), weights, shape.batch_size)
 
 
-def gather(table: Mapping[str, Any], row: Any, shift: int = 0, rng: Any = None) -> dict[str, Any]:
-    """The batch of rows int32[B] of a table; inside a jitted step.
-
-    shift: pictures are rolled by up to so many pixels along each side, each row by its own draw.
-    """
-    import jax
+def gather(table: Mapping[str, Any], row: Any) -> dict[str, Any]:
+    """The batch of rows int32[B] of a table; inside a jitted step."""
     import jax.numpy as jnp
 
     batch = {}
@@ -158,9 +154,6 @@ def gather(table: Mapping[str, Any], row: Any, shift: int = 0, rng: Any = None) 
     for key in FRAME_KEYS:
         if key in table:
             batch[key] = table[key][frames]
-    if shift and "pixels" in batch:
-        by = jax.random.randint(rng, (len(row), 2), -shift, shift + 1)
-        batch["pixels"] = jax.vmap(lambda x, s: jnp.roll(x, s, axis=(1, 2)))(batch["pixels"], by)
     return batch
 
 

@@ -37,8 +37,6 @@ class StageConfig:
     (None: the model's). questions: at most so many a row, in `length` tokens of which `answers`
     are predicted. cache_features: encode every file once, where the encoder is frozen.
     resident: keep the whole data on the device (see `data.resident`), where it is small enough.
-    shift: with resident pixels, roll each picture by up to so many pixels each step, so that the
-      encoder does not learn pictures by heart.
     """
 
     name: str
@@ -55,7 +53,6 @@ class StageConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     cache_features: bool = False
     resident: bool = False
-    shift: int = 0
     checkpoint_every: int = 100
 
 

@@ -137,10 +137,9 @@ def train_stage(
 def _loss(
     model: LvlmConfig, stage: StageConfig, params: Any, batch: Any, rng: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    drawn, sampled = jax.random.split(rng)
     if "table" in batch:
-        batch = resident.gather(batch["table"], batch["row"], stage.shift, drawn)
-    return lvlm.loss(model, params, batch, keep=stage.keep, sampler=stage.sampler, rng=sampled)
+        batch = resident.gather(batch["table"], batch["row"])
+    return lvlm.loss(model, params, batch, keep=stage.keep, sampler=stage.sampler, rng=rng)
 
 
 def _encode_all(
