@@ -95,7 +95,8 @@ def build(
     """
     groups = [read_source(source) for source in sources]
     read = frame_reader(shape.frames, shape.image_size)
-    rows = Rows(groups, shape, chat, read, features, report or BadSamples())
+    names = tuple(str(source.manifest) for source in sources)
+    rows = Rows(groups, shape, chat, read, features, report or BadSamples(), names)
     rows.prepare()
     packed: list[Batch] = []
     table: dict[str, list[np.ndarray]] = {}
@@ -126,7 +127,7 @@ def build(
                 row = rows.text_row(found[place], count, rng) | rows.times(visual)
                 packed.append(row | {"frames": here.astype(np.int32)})
         if len(packed) == start:
-            raise UserError(f"no media file of {sources[source].manifest} could be read")
+            raise rows.nothing_of(source)
         spans.append((start, len(packed)))
     arrays = {key: np.concatenate(parts) for key, parts in table.items()} if frames else {}
     arrays |= {key: _small(value) for key, value in stack(packed).items()}

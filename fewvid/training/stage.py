@@ -37,6 +37,7 @@ class StageConfig:
     (None: the model's). questions: at most so many a row, in `length` tokens of which `answers`
     are predicted. cache_features: encode every file once, where the encoder is frozen.
     resident: keep the whole data on the device (see `data.resident`), where it is small enough.
+    max_bad_fraction: how many of its media files may be unreadable (see `data.media.BadSamples`).
     """
 
     name: str
@@ -53,6 +54,7 @@ class StageConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     cache_features: bool = False
     resident: bool = False
+    max_bad_fraction: float = 0.05
     checkpoint_every: int = 100
 
 
