@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this, and here is how; and what helps to say it."""
+"""The one exception that means: the user can mend this, and here is how; and a seed's limits."""
 
 from __future__ import annotations
 
