@@ -1,9 +1,11 @@
-"""The one exception that means: the user can mend this, and here is how."""
+"""The one exception that means: the user can mend this, and here is how; and a seed's limits."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+MOST_SEED = 2**63 - 1  # the largest that numpy and JAX both take
 
 
 class UserError(Exception):
@@ -23,3 +25,24 @@ def closest(name: str, known: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?" for the known name nearest to `name`, or "" if none is near."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def check_seed(value: int, key: str) -> int:
+    """Returns a seed that is in 0..2**63-1; raises UserError naming `key` for any other.
+
+    key: the flag or config key that the seed came from, such as `--seed` or `config.seed`.
+    """
+    if not 0 <= value <= MOST_SEED:
+        raise UserError(f"{key} is {value}, must be a whole number from 0 to {MOST_SEED}")
+    return value
+
+
+def seed_flag(text: str) -> int:
+    """What argparse makes of the text after `--seed` (its `type`). Raises UserError."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise UserError(
+            f"--seed is {text!r}, must be a whole number from 0 to {MOST_SEED}"
+        ) from None
+    return check_seed(value, "--seed")

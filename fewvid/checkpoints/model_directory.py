@@ -125,7 +125,14 @@ def short_name(directory: Path | str) -> str:
 
 def read_config(directory: Path) -> LvlmConfig:
     """The sizes alone; needs neither jax nor the weights."""
-    return LvlmConfig.from_dict(_read_json(directory / "config.json"))
+    values = _read_json(directory / "config.json")
+    if "stages" in values:  # the config of a run, not of a model
+        model = directory / "model"
+        raise UserError(
+            f"{directory} is the working directory of a training run, not a model; "
+            + (f"did you mean {model}?" if model.is_dir() else "it has made no model yet")
+        )
+    return LvlmConfig.from_dict(values)
 
 
 def read_frames(directory: Path) -> int:

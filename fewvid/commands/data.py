@@ -12,6 +12,8 @@ import argparse
 
 from fewvid.commands import places
 
+from fewvid.errors import seed_flag
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommands of `data` and their flags."""
@@ -22,7 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shapes.add_argument("--clips", type=int, default=2000, help="training clips (default 2000)")
     shapes.add_argument("--images", type=int, default=5000, help="training images (default 5000)")
-    shapes.add_argument("--seed", type=int, default=0)
+    shapes.add_argument(
+        "--seed",
+        type=seed_flag,
+        default=0,
+        help="which world: the same seed gives the same files (default 0)",
+    )
     shapes.add_argument(
         "--things", type=int, default=2, help="shapes in a scene at most, 1 to 3 (default 2)"
     )

@@ -2,9 +2,10 @@
 
   python -m fewvid train --config configs/s3_iv.py:tiny --workdir runs/tiny
 
-Any key of the config can be set: --config.seed=1 --config.stages[0].steps=50. The result is
-{workdir}/model, a model directory for `chat` and `inspect`. Ctrl-C or a kill loses at most the
-steps since the last checkpoint; SIGTERM saves first and ends with exit code 143.
+Any key of the config can be set: --config.seed=1 '--config.stages[0].steps=50' (quoted, since
+brackets mean something to a shell). The result is {workdir}/model, a model directory for `chat`
+and `inspect`. Ctrl-C or a kill loses at most the steps since the last checkpoint; SIGTERM saves
+first and ends with exit code 143.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import runpy
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -66,27 +69,23 @@ def run(args: argparse.Namespace) -> int:
 def read_config(config: str, overrides: list[str]) -> Any:
     """Loads FILE[:ARG] and applies "--config.key=value" flags, as ml_collections does.
 
-    Raises UserError for a file that is not there, an argument or key that it does not know, or a
-    value of another type.
+    Raises UserError for a file that is not there or fails, an argument or key that it does not
+    know, or a value of another type.
     """
     from absl import flags
     from ml_collections import config_flags
 
-    file = Path(config.partition(":")[0])
-    if not file.is_file():
-        there = sorted(path.name for path in file.parent.glob("*.py"))
-        raise UserError(
-            f"--config {config}: no file {file}"
-            + (f"; {file.parent} has {', '.join(there)}." if there else ".")
-            + closest(file.name, there)
-        )
+    made = load_config(config)
     for flag in overrides:
-        if "=" not in flag:
+        key, equals, _ = flag.partition("=")
+        if not equals:
             raise UserError(f"{flag} needs a value, written {flag}=VALUE")
-    argv = ["train", f"--config={config}", *overrides]
+        if dotted := re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", key).removeprefix(key):
+            raise UserError(f"{key}: a place in a list is written in brackets, '{dotted}=VALUE'")
+    argv = ["train", *overrides]
     values = flags.FlagValues()  # its own: absl's global flags stay as they were
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv, lock_config=True)
     try:
+        config_flags.DEFINE_config_dict("config", made, flag_values=values, sys_argv=argv)
         values(argv)
         return values["config"].value
     except (AttributeError, KeyError, IndexError) as error:
@@ -96,7 +95,59 @@ def read_config(config: str, overrides: list[str]) -> Any:
             + (f". {hint.group()}?" if hint else "")
         ) from None
     except (flags.Error, ValueError, TypeError) as error:
-        raise UserError(f"{str(error).strip().splitlines()[-1]}") from None
+        if (said := str(error).strip()).startswith("Could not parse"):
+            wrong = said.split(": SyntaxError")[0].removeprefix("Could not parse ")
+            said = f"{wrong} is no key; one is written as in '--config.stages[0].steps=2'"
+        raise UserError(said.splitlines()[-1]) from None
+
+
+def load_config(config: str) -> Any:
+    """What get_config(arg) of a config file returns, for FILE[:ARG].
+
+    Raises UserError for a file that is not there, is no Python, has no get_config, or raises: a
+    file of one's own is mended by its line and error, not by the way that led there.
+    """
+    from ml_collections import ConfigDict
+
+    name, colon, arg = config.partition(":")
+    file = Path(name)
+    if not file.is_file():
+        there = sorted(path.name for path in file.parent.glob("*.py"))
+        raise UserError(
+            f"--config {config}: no file {file}"
+            + (f"; {file.parent} has {', '.join(there)}." if there else ".")
+            + closest(file.name, there)
+        )
+    try:
+        found = runpy.run_path(str(file), run_name="fewvid_config")
+        if not callable(get_config := found.get("get_config")):
+            raise UserError(f"--config {config}: {file} has no get_config(arg), so it is no config")
+        made = get_config(*[arg] if colon else [])
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"--config {config}: {_where(error, file)}") from error
+    if not isinstance(made, ConfigDict):
+        raise UserError(
+            f"--config {config}: get_config of {file} returned {type(made).__name__}, "
+            "wanted an ml_collections.ConfigDict"
+        )
+    return made
+
+
+def _where(error: Exception, file: Path) -> str:
+    """ "configs/mine.py, line 12: NameError: name 'recipe' is not defined"."""
+    if isinstance(error, SyntaxError | ValueError) and not _lines(error, file):
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        return f"{file}{line} is no Python ({error.args[0]}); a config has get_config(arg)"
+    lines = _lines(error, file)
+    at = f", line {lines[-1]}" if lines else ""
+    return f"{file}{at}: {type(error).__name__}: {error}"
+
+
+def _lines(error: Exception, file: Path) -> list[int | None]:
+    """The lines of the file that an error came through, the innermost last."""
+    return [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
 
 
 def _first_words(error: Exception) -> str:

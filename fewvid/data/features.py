@@ -58,7 +58,7 @@ class FeatureStore:
         if sample.media is None:
             return self._none
         if name not in self._kept:
-            raise UserError(self.report.reasons.get(name, f"{name} is not in the feature cache"))
+            raise UserError(f"{name}: {self.report.reasons.get(name, 'not in the feature cache')}")
         return self._kept[name]
 
     @classmethod
@@ -79,9 +79,11 @@ class FeatureStore:
         Frames are encoded one by one, whichever clip they come from, so that one compiled shape
         serves images and videos. progress(done, total) counts files.
         Raises UserError where it would take more than `limit_bytes`, after the first batch, and
-        past the report's fraction of bad media.
+        past the report's fraction of bad media; without a report, a warning names them.
         """
-        report = report or BadSamples()
+        bad = report or BadSamples()
+        groups = list(groups)
+        bad.expect(groups)
         samples = list({str(g[0].media): g[0] for g in groups if g[0].media is not None}.values())
         most = sum(1 if s.media_type == "image" else shape.frames for s in samples)
         kept: dict[str, CachedFrames] = {}
@@ -92,10 +94,10 @@ class FeatureStore:
                 part = samples[start : start + ahead]
                 for sample, found in zip(part, pool.map(_reader(shape), part), strict=True):
                     if isinstance(found, Frames):
-                        report.good(str(sample.media))
+                        bad.good(str(sample.media))
                         waiting.append((str(sample.media), found))
                     else:
-                        report.bad(str(sample.media), found)
+                        bad.bad(str(sample.media), found)
                 last = start + ahead >= len(samples)
                 if waiting and (last or sum(len(f.times) for _, f in waiting) >= batch_frames):
                     kept |= _encode(waiting, encode_fn, batch_frames)
@@ -103,7 +105,9 @@ class FeatureStore:
                     _check_room(kept, most, limit_bytes)
                 if progress:
                     progress(min(start + ahead, len(samples)), len(samples))
-        return cls(kept, report)
+        if report is None:
+            bad.warn()
+        return cls(kept, bad)
 
 
 def _reader(shape: BatchShape) -> Callable[[Sample], Frames | str]:

@@ -61,7 +61,8 @@ def train_iterator(
         raise UserError(f"batch_size {shape.batch_size} does not divide over {count} hosts")
     groups = [read_source(source) for source in sources]
     read = frame_reader(shape.frames, shape.image_size, cache_bytes if cache_frames else 0)
-    rows = Rows(groups, shape, chat, read, features, report or BadSamples())
+    names = tuple(str(source.manifest) for source in sources)
+    rows = Rows(groups, shape, chat, read, features, report or BadSamples(), names)
     rows.prepare()
     order = mix([len(source) for source in groups], [source.weight for source in sources], seed)
     return iter(
@@ -84,13 +85,16 @@ def eval_batches(
     """Every question of every sample once: (batch, the samples of each of its rows).
 
     Sample i of a row is its segment 2 + i. The last batch is filled with rows of weight 0, which
-    have no samples. Media that do not decode are left out and stand in `report`.
+    have no samples. Media that do not decode are left out and stand in `report`, or, where there
+    is neither it nor that of `features`, in a warning.
     """
     import grain
 
     groups = group_by_media(samples)
     read = frame_reader(shape.frames, shape.image_size)
-    rows = Rows([groups], shape, chat, read, features, report or BadSamples())
+    told = report or (features.report if features else None)
+    bad = told or BadSamples()
+    rows = Rows([groups], shape, chat, read, features, bad)
     rows.prepare()
     built = grain.MapDataset.source(range(len(groups))).map(rows.all_of)
     rows_wanted: list[tuple[Batch, Group]] = []
@@ -101,6 +105,8 @@ def eval_batches(
             rows_wanted = rows_wanted[shape.batch_size :]
     if rows_wanted:
         yield _eval_batch(rows_wanted, shape, chat)
+    if told is None:
+        bad.warn()
 
 
 def _eval_batch(rows: list[tuple[Batch, Group]], shape: BatchShape, chat: Chat) -> Any:

@@ -49,7 +49,7 @@ def subset(groups: Sequence[Group], fraction: float, seed: int = 0) -> list[Grou
     Stratified by (kind, dimension); a group with several counts as its rarest one. Each stratum
     is shuffled and spread evenly over 0..1 from a random offset, and the lowest places are taken:
     so every fraction is a head of one fixed order, and holds each stratum's share to within one.
-    Raises UserError where fraction is not in (0, 1].
+    Raises UserError where fraction is not in (0, 1], or so small that nothing is left.
     """
     if not 0 < fraction <= 1:
         raise UserError(f"fraction must be above 0 and at most 1, got {fraction}")
@@ -63,7 +63,12 @@ def subset(groups: Sequence[Group], fraction: float, seed: int = 0) -> list[Grou
     for label in sorted(strata):
         members = rng.permutation(strata[label])
         places[members] = (np.arange(len(members)) + rng.random()) / len(members)
-    take = max(1, round(fraction * len(groups))) if groups else 0
+    take = round(fraction * len(groups))
+    if groups and not take:
+        raise UserError(
+            f"fraction {fraction:g} of {len(groups)} files is none; set it to "
+            f"{1 / len(groups):.2g} or more"
+        )
     return [groups[i] for i in sorted(np.argsort(places, kind="stable")[:take])]
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from fewvid.data.sample import Sample
+from fewvid.data.sample import Group, Sample
 from fewvid.errors import UserError
 
 _log = logging.getLogger(__name__)
 
 # Far above what a sound file takes: which files are bad must not hang on how busy a machine is.
 TIMEOUT_S = 60.0
+SHOWN = 3  # bad files that are named; the others are counted
 
 
 class Frames(NamedTuple):
@@ -75,15 +76,17 @@ def frame_reader(frames: int, image_size: int, cache_bytes: int = 0) -> ReadFram
 class BadSamples:
     """Which media did not decode, and why; stops the run where there are too many.
 
-    Counts each file once, however often it comes up. Safe to use from many threads.
+    Counts each file once, however often it comes up, and judges against all files that are to
+    come (`expect`), so that it does not hang on their order. Safe to use from many threads.
     """
 
     def __init__(self, max_bad_fraction: float = 0.05, minimum: int = 20) -> None:
-        """max_bad_fraction: of the files seen; not judged before `minimum` files were seen."""
+        """max_bad_fraction: of the files expected; fewer than `minimum` files are not judged."""
         self.max_bad_fraction = max_bad_fraction
         self.minimum = minimum
         self.reasons: dict[str, str] = {}
         self.dropped_questions = 0
+        self._expected = 0
         self._seen: set[str] = set()
         self._lock = threading.Lock()
 
@@ -92,6 +95,11 @@ class BadSamples:
         """How many different files were tried."""
         return len(self._seen)
 
+    def expect(self, groups: Iterable[Group]) -> None:
+        """Notes how many different files there are in all; the most that was said counts."""
+        media = {str(group[0].media) for group in groups if group[0].media is not None}
+        self._expected = max(self._expected, len(media))
+
     def good(self, name: str) -> None:
         """Notes a file that decoded."""
         self._seen.add(name)
@@ -99,15 +107,13 @@ class BadSamples:
     def bad(self, name: str, reason: str) -> None:
         """Notes a file that did not. Raises UserError past the fraction."""
         with self._lock:
-            if name not in self.reasons:
-                _log.warning("skipped %s: %s", name, reason)
             self._seen.add(name)
-            self.reasons[name] = reason
-            count, seen = len(self.reasons), len(self._seen)
-        if seen >= self.minimum and count > self.max_bad_fraction * seen:
+            self.reasons[name] = reason.removeprefix(f"{name}: ").rstrip(".")
+            count = len(self.reasons)
+        if self._expected >= self.minimum and count > self.max_bad_fraction * self._expected:
             raise UserError(
-                f"{count} of {seen} media files could not be read, over max_bad_fraction="
-                f"{self.max_bad_fraction}; the last: {name}: {reason}"
+                f"already {self}; that is over max_bad_fraction={self.max_bad_fraction:g}: mend "
+                "the files, take them out of the manifest or raise max_bad_fraction"
             )
 
     def dropped(self, count: int) -> None:
@@ -115,7 +121,19 @@ class BadSamples:
         with self._lock:
             self.dropped_questions += count
 
+    def warn(self) -> None:
+        """Logs which files were left out, if any: for where nobody else will say it."""
+        if self.reasons:
+            _log.warning("%s", self)
+
+    def first(self) -> str:
+        """The first bad files with their reasons, and how many more there are."""
+        with self._lock:
+            found = sorted(self.reasons.items())
+        lines = [f"{name}: {reason}" for name, reason in found[:SHOWN]]
+        more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+        return "; ".join([*lines, *more])
+
     def __str__(self) -> str:
-        lines = [f"{name}: {reason}" for name, reason in sorted(self.reasons.items())]
-        head = f"{len(lines)} of {self.seen} media files could not be read"
-        return "\n".join([head, *lines]) if lines else head
+        head = f"{len(self.reasons)} of {max(self._expected, self.seen)} media files could not be"
+        return f"{head} read: {self.first()}" if self.reasons else f"{head} read"

@@ -95,7 +95,8 @@ def build(
     """
     groups = [read_source(source) for source in sources]
     read = frame_reader(shape.frames, shape.image_size)
-    rows = Rows(groups, shape, chat, read, features, report or BadSamples())
+    names = tuple(str(source.manifest) for source in sources)
+    rows = Rows(groups, shape, chat, read, features, report or BadSamples(), names)
     rows.prepare()
     packed: list[Batch] = []
     table: dict[str, list[np.ndarray]] = {}
@@ -126,7 +127,7 @@ def build(
                 row = rows.text_row(found[place], count, rng) | rows.times(visual)
                 packed.append(row | {"frames": here.astype(np.int32)})
         if len(packed) == start:
-            raise UserError(f"no media file of {sources[source].manifest} could be read")
+            raise rows.nothing_of(source)
         spans.append((start, len(packed)))
     arrays = {key: np.concatenate(parts) for key, parts in table.items()} if frames else {}
     arrays |= {key: _small(value) for key, value in stack(packed).items()}
@@ -140,12 +141,8 @@ def build(
     return Resident(arrays, tuple(spans), weights, shape.batch_size)
 
 
-def gather(table: Mapping[str, Any], row: Any, shift: int = 0, rng: Any = None) -> dict[str, Any]:
-    """The batch of rows int32[B] of a table; inside a jitted step.
-
-    shift: pictures are rolled by up to so many pixels along each side, each row by its own draw.
-    """
-    import jax
+def gather(table: Mapping[str, Any], row: Any) -> dict[str, Any]:
+    """The batch of rows int32[B] of a table; inside a jitted step."""
     import jax.numpy as jnp
 
     batch = {}
@@ -158,9 +155,6 @@ def gather(table: Mapping[str, Any], row: Any, shift: int = 0, rng: Any = None) 
     for key in FRAME_KEYS:
         if key in table:
             batch[key] = table[key][frames]
-    if shift and "pixels" in batch:
-        by = jax.random.randint(rng, (len(row), 2), -shift, shift + 1)
-        batch["pixels"] = jax.vmap(lambda x, s: jnp.roll(x, s, axis=(1, 2)))(batch["pixels"], by)
     return batch
 
 

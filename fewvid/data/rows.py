@@ -23,7 +23,7 @@ AT_ONCE = 256  # files read ahead of the one that is wanted
 
 @dataclass(frozen=True)
 class Rows:
-    """Makes rows of groups: `groups[s][g]` is group g of source s.
+    """Makes rows of groups: `groups[s][g]` is group g of source s, whose manifest is names[s].
 
     Frames come from `features` where they are cached, else from `read`. Called by many threads.
     """
@@ -34,12 +34,14 @@ class Rows:
     read: ReadFrames
     features: FeatureStore | None
     report: BadSamples
+    names: tuple[str, ...] = ()
 
     def prepare(self) -> None:
         """Works out all ids before any decoding.
 
         Raises UserError where a sample does not fit in a row even alone, stating what would.
         """
+        self.report.expect(group for source in self.groups for group in source)
         samples = [s for source in self.groups for group in source for s in group]
         turns = [turn for sample in samples for turn in sample.turns]
         self.chat.prepare((turn.question for turn in turns), (turn.answer for turn in turns))
@@ -72,7 +74,12 @@ class Rows:
                 row |= self.times(visual) | self._frames(visual)
                 number = sum(len(groups) for groups in self.groups[:source]) + place
                 return row | {"sample": np.array(number, np.int32)}
-        raise UserError(f"no media file of source {source} could be read.\n{self.report}")
+        raise self.nothing_of(source)
+
+    def nothing_of(self, source: int) -> UserError:
+        """The error for a source of which no file could be read."""
+        name = self.names[source] if self.names else f"source {source}"
+        return UserError(f"no media file of {name} could be read: {self.report.first()}")
 
     def visuals(self, source: int, threads: int) -> Iterator[Any]:
         """The `Frames` or `CachedFrames` of each group of a source, in order; None where bad."""

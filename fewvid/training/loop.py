@@ -6,6 +6,7 @@ a save happens after a step and before the next batch, so the two never disagree
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections import deque
@@ -16,6 +17,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from fewvid.errors import UserError
 from fewvid.parallel.mesh import batch_sharding
 from fewvid.training.checkpoints import StageCheckpoints
 from fewvid.training.step import Program, TrainState
@@ -67,7 +69,7 @@ def train(
 
     on_metrics(step, metrics) is called once a step, in order, and for every step before it is
     saved. constant: what every batch has, on the devices already.
-    Raises Stopped on SIGTERM, after a checkpoint.
+    Raises Stopped on SIGTERM, after a checkpoint; UserError at the first loss that is no number.
     """
     step = int(state.step)
     waiting: deque[tuple[int, dict[str, jax.Array]]] = deque()
@@ -75,7 +77,9 @@ def train(
     def report(keep: int) -> None:
         while len(waiting) > keep:
             done, metrics = waiting.popleft()
-            on_metrics(done, {k: float(v) for k, v in jax.device_get(metrics).items()})
+            numbers = {k: float(v) for k, v in jax.device_get(metrics).items()}
+            on_metrics(done, numbers)
+            check_finite(done, steps, numbers, checkpoints)
 
     with StopSignal() as stop:
         while step < steps:
@@ -93,6 +97,21 @@ def train(
                 raise Stopped(f"stopped at step {step} of {steps}")
         report(0)
     return state
+
+
+def check_finite(
+    step: int, steps: int, metrics: Mapping[str, float], checkpoints: StageCheckpoints
+) -> None:
+    """Raises UserError where a loss is infinite or no number: no later step would mend it."""
+    if math.isfinite(metrics["loss"]):
+        return
+    rate = f" (learning rate {metrics['learning_rate']:g})" if "learning_rate" in metrics else ""
+    saved = checkpoints.latest()
+    kept = "none was saved" if saved is None else f"{checkpoints.directory / str(saved)}"
+    raise UserError(
+        f"the loss is {metrics['loss']} at step {step} of {steps}{rate}; lower "
+        f"optimizer.learning_rate, or lengthen optimizer.warmup; the last checkpoint: {kept}"
+    )
 
 
 def to_devices(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, jax.Array]:

@@ -12,11 +12,12 @@ from typing import Any
 from jax.sharding import Mesh
 
 from fewvid.data.batches import BatchShape
-from fewvid.errors import UserError
+from fewvid.errors import UserError, closest
 from fewvid.models.config import LvlmConfig, kept_tokens, visual_tokens_per_frame
 from fewvid.parallel.mesh import batch_rows
-from fewvid.samplers import find
+from fewvid.samplers import SAMPLERS
 from fewvid.training import trainable as subtree
+from fewvid.training.sizes import check_keep
 from fewvid.training.stage import StageConfig
 from fewvid.training.trainable import Trainable
 
@@ -64,8 +65,12 @@ def _plan(
             f"batch_size {stage.batch_size} does not divide over data={mesh.shape['data']} x "
             f"fsdp={mesh.shape['fsdp']}; make it a multiple of {batch_rows(mesh)}"
         )
-    if stage.sampler is not None:
-        find(stage.sampler)  # raises for a name that is none
+    if stage.sampler is not None and stage.sampler not in SAMPLERS:
+        raise UserError(
+            f"sampler is {stage.sampler!r}, wanted one of {', '.join(SAMPLERS)}."
+            f"{closest(stage.sampler, SAMPLERS)}"
+        )
+    check_keep(config, stage.keep, "keep")
     shape = BatchShape(
         batch_size=stage.batch_size,
         frames=stage.frames,

@@ -16,6 +16,7 @@ and it goes on from its newest checkpoint, or from the model before it where the
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ import jax
 from jax.sharding import Mesh
 
 from fewvid.checkpoints import model_directory
+from fewvid.errors import UserError
 from fewvid.models import lvlm
 from fewvid.parallel.mesh import make_mesh
-from fewvid.training.plan import describe, make_plan
+from fewvid.training.plan import StagePlan, describe, make_plan
 from fewvid.training.progress import Display, OnStep, Silent, display
 from fewvid.training.stage import RunConfig, parse
-from fewvid.training.start import check_manifests, ensure_model, ensure_world, model_config
+from fewvid.training.start import check_sources, ensure_model, ensure_world, model_config
 from fewvid.training.train_stage import save_model, train_stage
 from fewvid.training.workdir import alone_in, check_same, claim, sweep
 
@@ -46,8 +48,9 @@ def run(
     The same call again resumes; the result is the same bit for bit (on the same machine and
     mesh). on_step takes each step's report. shown takes all that there is to see (plan, world,
     encoding, steps); by default it is standard output, and nothing where there is an on_step.
-    Raises UserError for a config that cannot work or differs from that of `workdir`;
-    `loop.Stopped` on SIGTERM, after a checkpoint.
+    Raises UserError for a config that cannot work or differs from that of `workdir` (one that
+    fails before its first checkpoint leaves `workdir` free for another); `loop.Stopped` on
+    SIGTERM, after a checkpoint.
     """
     wanted, workdir = parse(config), Path(workdir).expanduser()
     mesh = make_mesh(wanted.mesh.data, wanted.mesh.fsdp, wanted.mesh.tensor)
@@ -72,17 +75,36 @@ def _run(run: RunConfig, workdir: Path, mesh: Mesh, shown: Display, on_step: OnS
     plans = make_plan(run.stages, model, shapes, mesh)
     for plan in plans:
         shown.say(describe(plan, len(plans), shapes))
-    check_manifests(run, workdir, drawn=False)
-    claim(workdir, run)
-    ensure_world(run, workdir, shown)
-    check_manifests(run, workdir, drawn=True)
+    with claim(workdir, run) as claimed:
+        if not claimed.before:
+            check_sources(run, workdir, of_world=False)
+        ensure_world(run, workdir, shown)
+        if not claimed.before:
+            check_sources(run, workdir, of_world=True)
+        claimed.write()
+        return _train(run, plans, workdir, mesh, shown, on_step)
+
+
+def _train(
+    run: RunConfig,
+    plans: Sequence[StagePlan],
+    workdir: Path,
+    mesh: Mesh,
+    shown: Display,
+    on_step: OnStep | None,
+) -> Path:
     latest = ensure_model(run, workdir)
     for plan in plans:
         done = workdir / "stages" / plan.folder
         if done.exists():
             shown.say(f"stage {plan.stage.name} is finished already")
         else:
-            train_stage(plan, run, workdir, latest, done, mesh, shown, on_step)
+            try:
+                train_stage(plan, run, workdir, latest, done, mesh, shown, on_step)
+            except UserError as error:
+                where = f"config.stages[{plan.index}] ({plan.stage.name})"
+                said = str(error).split("\n---")[0]  # Grain adds a note on its traceback
+                raise UserError(f"{where}: {said}") from error
         # A kill may have come between the stage's model and this.
         shutil.rmtree(workdir / "checkpoints" / plan.folder, ignore_errors=True)
         latest = done

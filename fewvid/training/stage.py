@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from fewvid.data.mixtures import Source
 from fewvid.errors import UserError, closest
+from fewvid.training.limits import check_run
 
 T = TypeVar("T")
 
@@ -37,8 +38,7 @@ class StageConfig:
     (None: the model's). questions: at most so many a row, in `length` tokens of which `answers`
     are predicted. cache_features: encode every file once, where the encoder is frozen.
     resident: keep the whole data on the device (see `data.resident`), where it is small enough.
-    shift: with resident pixels, roll each picture by up to so many pixels each step, so that the
-      encoder does not learn pictures by heart.
+    max_bad_fraction: how many of its media files may be unreadable (see `data.media.BadSamples`).
     """
 
     name: str
@@ -55,7 +55,7 @@ class StageConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     cache_features: bool = False
     resident: bool = False
-    shift: int = 0
+    max_bad_fraction: float = 0.05
     checkpoint_every: int = 100
 
 
@@ -102,40 +102,8 @@ def parse(values: Any) -> RunConfig:
     Raises UserError for an unknown or missing key, a wrong type, or values that cannot work.
     """
     run = _build(RunConfig, plain(values), "config")
-    if bool(run.model) == bool(run.init_from):
-        raise UserError(
-            "config.model (sizes, for a random start) and config.init_from (a model to start "
-            f"from): give one of them, got {'both' if run.model else 'neither'}"
-        )
-    if not run.stages:
-        raise UserError("config.stages is empty: a run needs at least one stage")
-    names = [stage.name for stage in run.stages]
-    if len(set(names)) < len(names):
-        raise UserError(f"config.stages: two stages have one name, got {names}")
-    for index, stage in enumerate(run.stages):
-        _check(stage, f"config.stages[{index}]")
+    check_run(run)
     return run
-
-
-def _check(stage: StageConfig, where: str) -> None:
-    for key in ("steps", "batch_size", "frames", "questions", "answers", "checkpoint_every"):
-        if getattr(stage, key) < 1:
-            raise UserError(f"{where}.{key} is {getattr(stage, key)}, must be at least 1")
-    if not stage.trainable:
-        raise UserError(f"{where}.trainable is empty: name what trains, such as ('adapter/.*',)")
-    if not stage.sources:
-        raise UserError(f"{where}.sources is empty: name a manifest to train on")
-    if "/" in stage.name or stage.name.startswith("."):
-        raise UserError(f"{where}.name is {stage.name!r}, must be fit to name a folder")
-    if stage.optimizer.schedule not in ("cosine", "constant"):
-        got = stage.optimizer.schedule
-        raise UserError(
-            f"{where}.optimizer.schedule is {got!r}, wanted 'cosine' or 'constant'"
-            f".{closest(got, ('cosine', 'constant'))}"
-        )
-    if not 0 <= stage.optimizer.warmup <= stage.steps:
-        got = stage.optimizer.warmup
-        raise UserError(f"{where}.optimizer.warmup is {got}, must be in 0..steps={stage.steps}")
 
 
 def plain(values: Any) -> Any:

@@ -14,16 +14,15 @@ import jax
 
 from fewvid.checkpoints import model_directory
 from fewvid.data.manifest import read_manifest
-from fewvid.data.mixtures import Source
+from fewvid.data.mixtures import Source, read_source
 from fewvid.data.tokenizer import train_tokenizer
 from fewvid.errors import UserError
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig
+from fewvid.training.limits import WORLD, is_of_world
 from fewvid.training.progress import Display
+from fewvid.training.sizes import check_sizes, model_of
 from fewvid.training.stage import RunConfig
-
-WORLD = "shapes:"
-FOLDERS = ("train", "validation", "test")
 
 
 def world_path(run: RunConfig, workdir: Path) -> Path:
@@ -32,22 +31,16 @@ def world_path(run: RunConfig, workdir: Path) -> Path:
 
 
 def locate(source: Source, run: RunConfig, workdir: Path) -> Source:
-    """A source with the real path of its manifest. Raises UserError for a folder of no world."""
-    manifest = str(source.manifest)
-    if not manifest.startswith(WORLD):
+    """A source with the real path of its manifest."""
+    if not is_of_world(source):
         return source
-    inside = manifest.removeprefix(WORLD)
-    if inside.split("/")[0] not in FOLDERS:
-        raise UserError(
-            f"source {manifest!r}: after 'shapes:' goes {', '.join(FOLDERS)} and a manifest, "
-            "such as shapes:train/videos.json"
-        )
+    inside = str(source.manifest).removeprefix(WORLD)
     return dataclasses.replace(source, manifest=world_path(run, workdir) / inside)
 
 
 def ensure_world(run: RunConfig, workdir: Path, display: Display) -> None:
     """Makes the miniature world if a source names it and it is not there yet."""
-    if not any(str(s.manifest).startswith(WORLD) for stage in run.stages for s in stage.sources):
+    if not any(is_of_world(source) for stage in run.stages for source in stage.sources):
         return
     from fewvid.data.shapes import write_world
 
@@ -63,25 +56,51 @@ def ensure_world(run: RunConfig, workdir: Path, display: Display) -> None:
     )
 
 
-def check_manifests(run: RunConfig, workdir: Path, *, drawn: bool) -> None:
-    """Raises UserError for a manifest that is not there, of any stage, before the first trains.
+def check_sources(run: RunConfig, workdir: Path, *, of_world: bool) -> None:
+    """Reads what the stages train on: all of the miniature world (`of_world`), or all other.
 
-    drawn: whether the miniature world is there, so that its manifests can be looked for too.
+    Raises UserError for a manifest that is not there or cannot be read, or a source of which
+    nothing is left, of any stage, before the first trains.
     """
+    seen: set[Source] = set()  # stages often share theirs
     for index, stage in enumerate(run.stages):
-        for source in stage.sources:
-            file = Path(locate(source, run, workdir).manifest)
-            if not file.is_file() and (drawn or str(source.manifest) == str(file)):
-                raise UserError(
-                    f"config.stages[{index}] ({stage.name}): no manifest at {source.manifest}"
-                )
+        for number, source in enumerate(stage.sources):
+            where, found = f"config.stages[{index}] ({stage.name})", locate(source, run, workdir)
+            if is_of_world(source) != of_world or found in seen:
+                continue
+            seen.add(found)
+            if not Path(found.manifest).is_file():
+                raise UserError(f"{where}: no manifest at {source.manifest}")
+            try:
+                read_source(found)
+            except UserError as error:
+                raise UserError(f"{where}, sources[{number}]: {error}") from None
 
 
 def model_config(run: RunConfig) -> LvlmConfig:
-    """The sizes of the model that a run trains."""
-    if run.init_from:
-        return model_directory.read_config(model_directory.resolve(run.init_from))
-    return LvlmConfig.from_dict(run.model)
+    """The sizes of the model that a run trains. Raises UserError for a model that is not there."""
+    if not run.init_from:
+        return model_of(run.model, "config.model")
+    directory = Path(run.init_from).expanduser()
+    if run.init_from not in model_directory.packaged_models() and not directory.exists():
+        raise UserError(f"config.init_from: no model at {directory}{_made_by(directory)}")
+    directory = model_directory.resolve(run.init_from)
+    config = model_directory.read_config(directory)
+    check_sizes(config, str(directory / "config.json"))
+    return config
+
+
+def _made_by(directory: Path) -> str:
+    """Which run would make a model that is not there, as far as its path tells."""
+    other = "set --config.init_from=DIR, or to the name of a packaged model, such as shapes"
+    if directory.name != "model":
+        return f"; {other}"
+    workdir = directory.parent
+    config = Path("configs") / f"{workdir.name}.py"
+    first = f"the run whose --workdir is {workdir}"
+    if config.is_file():
+        first = f"python -m fewvid train --config {config}:shapes --workdir {workdir}"
+    return f"; first run {first}, or {other}"
 
 
 def ensure_model(run: RunConfig, workdir: Path) -> Path:
@@ -111,8 +130,7 @@ def _texts(run: RunConfig, workdir: Path) -> Iterator[str]:
     for stage in run.stages:
         for source in stage.sources:
             found = Path(locate(source, run, workdir).manifest)
-            of_world = str(source.manifest).startswith(WORLD)
-            manifests += sorted(found.parent.glob("*.json")) if of_world else [found]
+            manifests += sorted(found.parent.glob("*.json")) if is_of_world(source) else [found]
     for manifest in dict.fromkeys(manifests):
         for sample in read_manifest(manifest):
             for turn in sample.turns:

@@ -66,29 +66,39 @@ def train_stage(
         else None,
     )
     sources = [locate(source, run, workdir) for source in stage.sources]
-    bad = BadSamples()
+    bad = BadSamples(stage.max_bad_fraction)
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        if len(bad.reasons) > told:
+            told = len(bad.reasons)
+            shown.say(f"{bad}; training goes on without them")
+
     features = None
     if stage.cache_features:
         features = _encode_all(plan, sources, model, params, mesh, shown, bad)
+        tell()
     trained, frozen = subtree.split(params, plan.trainable)
     frozen = place(frozen, program.frozen_layout)
     key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
     host = (jax.process_index(), jax.process_count())
     seed = int(np.random.SeedSequence([run.seed, plan.index]).generate_state(1)[0] >> 1)
-    told = {"seed": seed, "features": features, "report": bad}
+    options = {"seed": seed, "features": features, "report": bad}
     if stage.resident:
         data = resident.build(
             sources,
             plan.shape,
             Chat(tokenizer),
             progress=lambda done, total: shown.count("packing rows", done, total),
-            **told,
+            **options,
         )
+        tell()
         iterator = data.iterator(seed, host)
         constant = {"table": jax.device_put(data.table, replicated(mesh))}
         del data
     else:
-        iterator = train_iterator(sources, plan.shape, Chat(tokenizer), host=host, **told)
+        iterator = train_iterator(sources, plan.shape, Chat(tokenizer), host=host, **options)
         constant = {}
     checkpoints = StageCheckpoints(workdir / "checkpoints" / plan.folder)
     try:
@@ -106,6 +116,8 @@ def train_stage(
             log.write({**where, "total_step": before + step, **metrics})
             report = StepReport(stage.name, plan.index, len(run.stages), step, stage.steps, metrics)
             shown.step(report)
+            if not told:  # files are read while it trains: the first is said at once
+                tell()
             if on_step:
                 on_step(report)
 
@@ -128,8 +140,7 @@ def train_stage(
     finally:
         checkpoints.close()
         iterator.close()
-    if bad.reasons:
-        shown.say(str(bad))
+    tell()
     whole = subtree.merge(state.trainable, frozen, plan.trainable)
     save_model(done, model, whole, tokenizer, run, plan)
 
@@ -137,10 +148,9 @@ def train_stage(
 def _loss(
     model: LvlmConfig, stage: StageConfig, params: Any, batch: Any, rng: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    drawn, sampled = jax.random.split(rng)
     if "table" in batch:
-        batch = resident.gather(batch["table"], batch["row"], stage.shift, drawn)
-    return lvlm.loss(model, params, batch, keep=stage.keep, sampler=stage.sampler, rng=sampled)
+        batch = resident.gather(batch["table"], batch["row"])
+    return lvlm.loss(model, params, batch, keep=stage.keep, sampler=stage.sampler, rng=rng)
 
 
 def _encode_all(

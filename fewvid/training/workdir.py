@@ -30,11 +30,49 @@ def check_same(workdir: Path, run: RunConfig) -> None:
         )
 
 
-def claim(workdir: Path, run: RunConfig) -> None:
-    """Writes the config of a new run, once it is known to work: from now on it is the run's."""
-    beside = workdir / f".{CONFIG}.tmp"
-    beside.write_text(json.dumps(jsonable(run.to_dict()), indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, workdir / CONFIG)
+class Claim:
+    """A run's hold on its working directory. before: whether an earlier call made it."""
+
+    def __init__(self, workdir: Path, run: RunConfig) -> None:
+        self.before = (workdir / CONFIG).exists()
+        self._workdir, self._run = workdir, run
+        # What a run makes before its first checkpoint, and this directory did not have.
+        made = (CONFIG, "start", "checkpoints")
+        self._new = [name for name in made if not (workdir / name).exists()]
+
+    def write(self) -> None:
+        """Stores the config: from now on the directory is the run's."""
+        beside = self._workdir / f".{CONFIG}.tmp"
+        text = json.dumps(jsonable(self._run.to_dict()), indent=2) + "\n"
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, self._workdir / CONFIG)
+
+    def release(self) -> None:
+        """Takes a claim of this call back, where there is nothing yet to go on from.
+
+        The miniature world stays: the mended config draws the same one, most likely.
+        """
+        saved = [*self._workdir.glob("checkpoints/*/[0-9]*"), *self._workdir.glob("stages/[0-9]*")]
+        if self.before or saved:
+            return
+        for name in self._new:
+            path = self._workdir / name
+            path.unlink(missing_ok=True) if name == CONFIG else shutil.rmtree(path, True)
+
+
+@contextmanager
+def claim(workdir: Path, run: RunConfig) -> Iterator[Claim]:
+    """The claim of a run: the caller writes it once the config is known to work.
+
+    A config that proves wrong (a UserError) before its first checkpoint gives the directory back,
+    so that the mended one can have it.
+    """
+    made = Claim(workdir, run)
+    try:
+        yield made
+    except UserError:
+        made.release()
+        raise
 
 
 def sweep(workdir: Path) -> None:
@@ -47,7 +85,10 @@ def sweep(workdir: Path) -> None:
 @contextmanager
 def alone_in(workdir: Path) -> Iterator[None]:
     """Holds the working directory; the lock goes with the process, however it ends."""
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"--workdir {workdir}: a file is in the way; give a folder") from None
     with (workdir / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -158,6 +158,15 @@ def test_damaged_files_are_named(save):
         model_directory.load(directory)
 
 
+def test_a_working_directory_is_told_from_a_model(tmp_path):
+    (tmp_path / "config.json").write_text('{"stages": [], "model": {}}')
+    with pytest.raises(UserError, match="it has made no model yet"):
+        model_directory.read_config(tmp_path)
+    (tmp_path / "model").mkdir()
+    with pytest.raises(UserError, match=f"did you mean {tmp_path / 'model'}"):
+        model_directory.load(tmp_path)
+
+
 def test_names(tmp_path, monkeypatch):
     monkeypatch.setattr(model_directory, "packaged_models", lambda: {"shapes": tmp_path})
     assert model_directory.resolve("shapes") == tmp_path

@@ -29,9 +29,19 @@ def test_leaves_what_is_there_alone(tmp_path, capsys):
     assert kept.read_text() == "mine"
 
 
-@pytest.mark.parametrize("wrong", [["--things", "9"], ["--clips", "-1"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [["--things", "9"], ["--clips", "-1"], ["--seed", "-1"], ["--seed", "9" * 20], ["--seed", "a"]],
+)
 def test_says_which_number_is_wrong(tmp_path, capsys, wrong):
     assert shapes(tmp_path / "world", *wrong) == 2
     error = capsys.readouterr().err
     assert wrong[0] in error
     assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_flag_has_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "shapes", "--help"])
+    assert "which world" in capsys.readouterr().out

@@ -1,25 +1,42 @@
 """`train` reads its config: overrides, and one clear line for each mistake."""
 
 import argparse
+import re
 from pathlib import Path
 
+import jax
 import pytest
 
 from fewvid.__main__ import main
 from fewvid.commands import train
 from fewvid.errors import UserError
+from fewvid.models import lvlm
+from fewvid.parallel.mesh import make_mesh
+from fewvid.training.plan import make_plan
 from fewvid.training.stage import parse
+from fewvid.training.start import model_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NAMES = ("align", "pretrain", "instruct", "s4_v", "s3_iv", "s2_s3_iv")
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.py"))
+COMMAND = re.compile(r'^"*python -m fewvid train --config configs/(\w+)\.py:(\w+) --workdir \S+$')
 
 
-@pytest.mark.parametrize("arg", ["tiny", "shapes"])
-@pytest.mark.parametrize("name", NAMES)
-def test_every_config_is_a_run(name, arg):
-    file = REPOSITORY / "configs" / f"{name}.py"
-    assert parse(train.read_config(f"{file}:{arg}", [])).stages
-    assert f"fewvid train --config configs/{name}.py:shapes" in file.read_text().splitlines()[0]
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_config_is_a_run(file):
+    shown = [COMMAND.fullmatch(line) for line in file.read_text().splitlines()]
+    commands = [match.groups() for match in shown if match]
+    assert commands[0] == (file.stem, "shapes")
+    for arg in {"tiny", *(arg for _, arg in commands)}:
+        assert parse(train.read_config(f"{file}:{arg}", [])).stages
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_tiny_config_can_be_planned(file):
+    run = parse(train.read_config(f"{file}:tiny", []))
+    model = model_config(run)
+    shapes = jax.eval_shape(lambda: lvlm.init(model, jax.random.key(0)))
+    plans = make_plan(run.stages, model, shapes, make_mesh())
+    assert [plan.stage.name for plan in plans] == [stage.name for stage in run.stages]
 
 
 def stages(name, arg):
@@ -72,6 +89,8 @@ def test_overrides():
         ("--config.stages[9].steps=3", "stages"),
         ("--config.seed=many", "invalid literal for int"),
         ("--config.seed", "needs a value"),
+        ("--config.stages.0.steps=2", r"in brackets, '--config\.stages\[0\]\.steps=VALUE'"),
+        ("--config.stages[0.steps=2", r"no key; .* as in '--config\.stages\[0\]\.steps=2'"),
     ],
 )
 def test_wrong_overrides(override, message):
@@ -96,3 +115,25 @@ def test_wrong_files_and_arguments():
         train.read_config(str(configs / "s3iv.py:tiny"), [])
     with pytest.raises(UserError, match=r"one of tiny, shapes\. Did you mean 'tiny'"):
         train.read_config(str(configs / "s3_iv.py:tinny"), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# a page\n\nof words: 3 4\n", r"mine\.py, line 3 is no Python .*get_config\(arg\)"),
+        ("import os\n", r"mine\.py has no get_config\(arg\)"),
+        ("\ndef get_config(arg):\n    return recipe(arg)\n", "line 3: NameError: name 'recipe'"),
+        ("def get_config():\n    return {}\n", r"TypeError: get_config\(\) takes 0"),
+        ("def get_config(arg):\n    return {}\n", "returned dict, wanted an ml_collections"),
+    ],
+)
+def test_a_config_file_s_own_errors_are_its_line(tmp_path, text, said):
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(UserError, match=said):
+        train.read_config(f"{tmp_path / 'mine.py'}:tiny", [])
+
+
+def test_the_help_shows_a_key_with_brackets_in_quotes(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "'--config.stages[0].steps=50'" in capsys.readouterr().out

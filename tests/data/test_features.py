@@ -51,6 +51,15 @@ def test_batches_carry_what_the_encoder_gives(manifests, shape, chat):
             np.testing.assert_array_equal(one[key], value, err_msg=key)
 
 
+def test_without_a_report_a_bad_file_is_warned_of_once(manifests, shape, chat, caplog):
+    (manifests[0].parent / "001.png").write_bytes(b"")
+    store = FeatureStore.build(groups_of(manifests[:1]), shape, encode)
+    asked = list(eval_batches(read_manifest(manifests[0]), shape, chat, features=store))
+    assert sum(len(row) for _, rows in asked for row in rows) == 4 * 3
+    (line,) = caplog.messages
+    assert line.startswith("1 of 5 media files could not be read: ")
+
+
 def test_text_goes_with_features(manifests, tmp_path, record, shape, chat):
     (tmp_path / "text.json").write_text(json.dumps([record(0, "how many?", "two")]))
     store = FeatureStore.build(groups_of(manifests), shape, encode)

@@ -112,3 +112,5 @@ def test_many_dimensions_of_one_group_do_not_crowd_out_the_rest():
 def test_a_fraction_outside_0_to_1_is_refused():
     with pytest.raises(UserError, match=r"got 10"):
         subset([(sample(0),)], 10)
+    with pytest.raises(UserError, match=r"fraction 0\.1 of 4 files is none; set it to 0\.25"):
+        subset([(sample(i),) for i in range(4)], 0.1)

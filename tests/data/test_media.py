@@ -56,22 +56,45 @@ def test_the_cache_reads_a_file_once_and_stops_when_full(monkeypatch):
     assert reads == ["a", "b", "c", "c"]
 
 
-def test_bad_samples_stop_a_run_past_the_fraction():
-    report = BadSamples(max_bad_fraction=0.1, minimum=10)
-    for i in range(18):
-        report.good(str(i))
-    report.bad("x", "is empty")
-    report.bad("x", "is empty")
-    report.bad("y", "is empty")
-    assert (report.seen, len(report.reasons)) == (20, 2)
-    assert "x: is empty" in str(report)
-    with pytest.raises(UserError, match=r"3 of 21 .*max_bad_fraction=0.1.*z: is text"):
-        report.bad("z", "is text")
+def groups(count):
+    return [(Sample(str(i), Path(f"{i}.png"), "image", TEXT.turns),) for i in range(count)]
+
+
+@pytest.mark.parametrize(("bad", "stops"), [(2, False), (3, True), (19, True)])
+@pytest.mark.parametrize("first", [True, False])
+def test_too_many_bad_files_stop_a_run_in_whatever_order(bad, stops, first):
+    report, order = BadSamples(max_bad_fraction=0.04), [True] * bad + [False] * (60 - bad)
+    report.expect(groups(60))
+    report.expect(groups(5))  # a part of them says nothing new
+
+    def read():
+        for i, is_bad in enumerate(order if first else reversed(order)):
+            report.bad(f"{i}", "is empty") if is_bad else report.good(f"{i}")
+
+    if stops:
+        with pytest.raises(
+            UserError, match=r"already 3 of 60 media files .*max_bad_fraction=0\.04"
+        ):
+            read()
+    else:
+        read()
+        assert (report.seen, len(report.reasons)) == (60, bad)
 
 
 def test_few_files_are_not_judged():
-    report = BadSamples(max_bad_fraction=0.0, minimum=2)
+    report = BadSamples(max_bad_fraction=0.0, minimum=3)
+    report.expect(groups(2))
     report.bad("x", "is empty")
-    assert report.reasons == {"x": "is empty"}
-    with pytest.raises(UserError, match="2 of 2"):
+    report.expect(groups(3))
+    with pytest.raises(UserError, match="2 of 3"):
         report.bad("y", "is empty")
+
+
+def test_a_report_names_three_files_once_and_counts_the_others():
+    report = BadSamples()
+    for name in "edcba":
+        report.bad(name, f"{name}: is empty.")
+        report.bad(name, f"{name}: is empty.")
+    assert str(report) == (
+        "5 of 5 media files could not be read: a: is empty; b: is empty; c: is empty; and 2 more"
+    )

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -124,28 +123,6 @@ def test_features_take_the_place_of_pixels(sources, shape, chat):
         count = len(cached.times)
         np.testing.assert_array_equal(batch["feature_tokens"][at, :count], cached.tokens)
         np.testing.assert_array_equal(batch["feature_response"][at, :count], cached.response)
-
-
-def test_shift_rolls_each_rows_pixels_by_its_own_draw(sources, shape, chat):
-    data = build(sources, shape, chat)
-    noise = np.random.default_rng(0).integers(0, 256, data.table["pixels"].shape, np.uint8)
-    table = data.table | {"pixels": noise}
-    at = np.arange(18)
-    gather = jax.jit(resident.gather, static_argnums=2)
-    plain = np.asarray(resident.gather(table, at)["pixels"])
-    rolled = gather(table, at, 1, jax.random.key(0))
-    seen = set()
-    for before, after in zip(plain, np.asarray(rolled["pixels"]), strict=True):
-        moves = [
-            (dy, dx)
-            for dy in (-1, 0, 1)
-            for dx in (-1, 0, 1)
-            if (np.roll(before, (dy, dx), (1, 2)) == after).all()
-        ]
-        assert len(moves) == 1
-        seen.add(moves[0])
-    assert len(seen) > 4
-    np.testing.assert_array_equal(rolled["tokens"], table["tokens"])
 
 
 def test_what_is_too_large_says_what_to_change(sources, shape, chat):

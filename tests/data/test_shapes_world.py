@@ -147,6 +147,7 @@ def test_progress_counts_every_sample(tmp_path):
     [
         ({"clips": 0, "images": 0}, "needs clips or images"),
         ({"clips": -1}, "--clips -1"),
+        ({"seed": -1}, "--seed is -1, must be"),
         ({"things": 0}, "1 to 3 things: got --things 0"),
         ({"things": 4}, "1 to 3 things: got --things 4"),
     ],
@@ -157,12 +158,23 @@ def test_worlds_that_cannot_be_are_refused(tmp_path, changes, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_world_that_fails_leaves_nothing(tmp_path):
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_world(tmp_path / "w", clips=0, images=1, workers=1, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_of_something_else_is_not_touched(tmp_path):
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / "mine.txt").write_text("kept")
     with pytest.raises(UserError, match="not a world of shapes"):
         write(tmp_path / "w")
     assert (tmp_path / "w" / "mine.txt").read_text() == "kept"
+    with pytest.raises(UserError, match="not a world of shapes"):
+        write(tmp_path / "w" / "mine.txt")
 
 
 def test_albums_ask_of_pictures_alone_and_of_the_right_one():

@@ -42,8 +42,8 @@ def test_describe(shapes):
         ({"trainable": ("adaptor/.*",)}, r"config\.stages\[0\] \(pretrain\): trainable pattern"),
         ({"cache_features": True}, "needs a frozen encoder"),
         ({"batch_size": 12}, "batch_size 12 does not divide over data=8 x fsdp=1"),
-        ({"sampler": "atention"}, "attention"),
-        ({"keep": 99}, "cannot keep 99 of 16"),
+        ({"sampler": "atention"}, "sampler is 'atention', .*Did you mean 'attention'"),
+        ({"keep": 99}, r"stages\[0\] \(pretrain\): keep is 99, must be 1 to 16"),
         ({"length": 10}, "no room for text"),
     ],
 )

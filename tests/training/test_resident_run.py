@@ -15,7 +15,7 @@ def config():
     made = recipes.config([recipes.align(size)], start=size, chosen=size)
     stage = made.stages[0]
     made.world.update(clips=0, images=8)
-    stage.update(steps=5, checkpoint_every=100, frames=1, resident=True, shift=2)
+    stage.update(steps=5, checkpoint_every=100, frames=1, resident=True)
     stage.optimizer.warmup = 0
     return made
 

@@ -33,7 +33,7 @@ from fewvid.data.shapes.questions import (
     chances,
 )
 from fewvid.data.shapes.scene import MOST, Scene, clip_scene, image_scene
-from fewvid.errors import UserError
+from fewvid.errors import UserError, check_seed
 
 SPLITS = ("train", "validation", "test")
 MEDIA = ("video", "image", "album")  # a new one goes last: its place is part of the seed
@@ -105,10 +105,11 @@ def write_world(
 ) -> None:
     """Writes the world under `out`; `progress(done, total)` is called as samples are finished.
 
-    The world is made beside `out` and moved there whole, so that a killed run leaves nothing
-    half made; the same world already there is left alone.
+    The world is made beside `out`, in .NAME.making, and moved there whole, so that nothing is
+    ever half made; the same world already there is left alone.
     Raises UserError where `out` holds anything else, or a number is negative.
     """
+    check_seed(seed, "--seed")
     world = World(clips, images, seed, things, albums)
     if min(clips, images, albums) < 0 or clips + images + albums == 0:
         raise UserError(f"a world needs clips or images: got --clips {clips} --images {images}")
@@ -118,16 +119,26 @@ def write_world(
         there = json.loads((out / "world.json").read_text())
         if there.get("world") == asdict(world):
             return
-        raise UserError(f"{out} holds another world ({there.get('world')}); give another --out")
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"{out} exists and is not a world of shapes; give another --out")
+        raise UserError(
+            f"{out} holds another world ({there.get('world')}), wanted {asdict(world)}; remove it, "
+            "or give another --out (in a config: another world.path or --workdir)"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(
+            f"{out} exists and is not a world of shapes; give another --out (in a config: another "
+            "world.path or --workdir)"
+        )
     beside = out.with_name(f".{out.name}.making")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    _fill(world, beside, progress, workers or min(os.cpu_count() or 1, 16))
-    if out.exists():
-        out.rmdir()
-    os.replace(beside, out)
+    try:
+        beside.mkdir(parents=True)
+        _fill(world, beside, progress, workers or min(os.cpu_count() or 1, 16))
+        if out.exists():
+            out.rmdir()
+        os.replace(beside, out)
+    except BaseException:  # Ctrl-C too; what a kill leaves is replaced by the next try
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
 
 
 def _fill(world: World, out: Path, progress: Progress | None, workers: int) -> None:
