@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 
 from fewvid.commands import places
-
 from fewvid.errors import seed_flag
 
 

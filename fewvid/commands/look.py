@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from fewvid.commands import numbers
+from fewvid.errors import seed_flag
 
 if TYPE_CHECKING:
     from fewvid.inference.view import View
@@ -19,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=int, metavar="K", help="visual tokens kept of each frame")
     parser.add_argument("--sampler", metavar="NAME", help="how they are chosen, e.g. attention")
     parser.add_argument("--frames", type=int, metavar="T", help="frames to look at")
-    parser.add_argument(
-        "--seed", type=numbers.seed, default=0, help="for random choices (default 0)"
-    )
+    parser.add_argument("--seed", type=seed_flag, default=0, help="for random choices (default 0)")
     parser.add_argument("--backend", default="auto", help="decoder: auto, pyav or opencv")
 
 

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fewvid.errors import UserError
+from fewvid.errors import MOST_SEED, UserError
 from fewvid.models.config import LvlmConfig, kept_tokens, visual_tokens_per_frame
-
-MOST_SEED = 2**63 - 1  # random keys take a whole number of 64 bits
 
 
 def check_looking(

@@ -216,7 +216,7 @@ def _stage(
         "answers": 2 * chosen.questions,  # a word and the end
         "optimizer": asdict(optimizer),
         "cache_features": frozen,
-        "shift": 0,
+        "max_bad_fraction": 0.05,
         "resident": resident or (frozen and chosen.resident),
         "checkpoint_every": chosen.checkpoint_every,
     }
