@@ -1,4 +1,4 @@
-"""python -m fewvid train --config configs/shapes_image.py --workdir runs/shapes_image
+"""python -m fewvid train --config configs/shapes_image.py:shapes --workdir runs/shapes_image
 
 The shipped image model `shapes`, in two stages. `images` trains all of a model from random
 parameters on images and their captions: there is no pretrained encoder or LLM of so small a world

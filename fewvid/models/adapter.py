@@ -141,7 +141,7 @@ class Adapter(nn.Module):
         if sample and not first:
             selection = sample(seen, response)
             seen = gather(seen, selection)
-            changed = gather(changed, selection) if self.config.change else None
+            changed = None if changed is None else gather(changed, selection)
         return seen, changed, selection, response
 
     def _moved(self, tokens: jax.Array, shown: jax.Array) -> list[jax.Array]:
