@@ -15,7 +15,7 @@ from fewvid.__main__ import COMMANDS
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "fewvid"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-SCRIPTS = [*sorted((REPOSITORY / "launch").glob("*.sh")), REPOSITORY / ".ci" / "run"]
+SCRIPTS = [*sorted((REPOSITORY / "launch").glob("*.sh")), *sorted((REPOSITORY / ".ci").iterdir())]
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
 
 # An import goes to the same line or one further down; "" is fewvid/__init__.py.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fewvid.training.stage import OptimizerConfig, RunConfig, StageConfig, WorldConfig
 
 WORLD = "shapes:"
+PARTS = ("encoder", "adapter", "decoder")
 FOLDERS = ("train", "validation", "test")
 # The manifests of the miniature world, and which key says how many files they are about.
 MANIFESTS = {
@@ -81,6 +82,16 @@ def check_optimizer(optimizer: OptimizerConfig, steps: int, where: str) -> None:
             raise UserError(f"{where}.{key} is {got}, must be a number above 0")
     if not 0 <= optimizer.weight_decay < math.inf:
         raise UserError(f"{where}.weight_decay is {optimizer.weight_decay}, must be 0 or more")
+    for part, factor in optimizer.scale.items():
+        if part not in PARTS:
+            raise UserError(
+                f"unknown part {where}.scale.{part}; known: {', '.join(PARTS)}."
+                f"{closest(part, PARTS)}"
+            )
+        if isinstance(factor, bool) or not isinstance(factor, int | float):
+            raise UserError(f"{where}.scale.{part} is {factor!r}, wanted a number")
+        if not 0 <= factor < math.inf:
+            raise UserError(f"{where}.scale.{part} is {factor}, must be 0 or more")
     schedules = ("cosine", "constant")
     if optimizer.schedule not in schedules:
         raise UserError(

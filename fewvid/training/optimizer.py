@@ -31,7 +31,7 @@ def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """Clips by the global norm over the trainable tree, then AdamW."""
+    """Clips by the global norm over the trainable tree, then AdamW, each part at its own rate."""
 
     def decays(params: Any) -> Any:
         return jax.tree_util.tree_map_with_path(lambda at, _: at[-1].key in DECAYED, params)
@@ -40,7 +40,16 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
     adamw = optax.adamw(
         schedule(config, steps), b2=0.99, weight_decay=config.weight_decay, mask=decays
     )
-    return optax.chain(optax.clip_by_global_norm(config.clip), adamw)
+
+    def scaled(updates: Any, _: Any) -> Any:
+        return {part: _times(config.scale.get(part, 1.0), tree) for part, tree in updates.items()}
+
+    clip = optax.clip_by_global_norm(config.clip)
+    return optax.chain(clip, adamw, *([optax.stateless(scaled)] if config.scale else []))
+
+
+def _times(factor: float, tree: Any) -> Any:
+    return jax.tree.map(lambda update: factor * update, tree)
 
 
 def optimizer_layout(

@@ -20,13 +20,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW with a linear warmup; `schedule` is what follows it: cosine (to 0) or constant."""
+    """AdamW with a linear warmup; `schedule` is what follows it: cosine (to 0) or constant.
+
+    scale: factors of the learning rate by part ("encoder", "adapter", "decoder"; 1 if not named).
+    """
 
     learning_rate: float = 1e-3
     warmup: int = 0
     weight_decay: float = 0.0
     clip: float = 1.0
     schedule: str = "cosine"
+    scale: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

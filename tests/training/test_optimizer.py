@@ -34,3 +34,13 @@ def test_decay_is_for_matrices():
     updates, _ = optimizer.update(nothing, optimizer.init(params), params)
     np.testing.assert_allclose(updates["kernel"], -0.05, rtol=1e-6)
     np.testing.assert_array_equal(updates["bias"], 0)
+
+
+def test_a_part_learns_at_its_own_rate():
+    config = OptimizerConfig(learning_rate=0.1, schedule="constant", scale={"decoder": 0.25})
+    optimizer = make_optimizer(config, 10)
+    params = {part: {"kernel": jnp.ones((2, 2))} for part in ("adapter", "decoder")}
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    adapter, decoder = (updates[part]["kernel"] for part in ("adapter", "decoder"))
+    assert float(abs(adapter).min()) > 0.05
+    np.testing.assert_allclose(decoder, 0.25 * adapter, rtol=1e-6)
