@@ -122,7 +122,7 @@ def test_a_world_of_one_thing_is_asked_nothing_of_several(tmp_path):
     out = write(tmp_path / "w", clips=1, things=1)
     about = json.loads((out / "world.json").read_text())
     assert {*about["static"], *about["temporal"]} == set(about["chance"])
-    assert set(CHANCE) - set(about["chance"]) == {"count", "relation", "speed", "order"}
+    assert set(CHANCE) - set(about["chance"]) == {"count", "relation", "order"}
     assert not {r["dimension"] for r in records(out, "test", "images")} & {"count", "relation"}
 
 

@@ -15,7 +15,6 @@ from fewvid.data.shapes.captions import describe
 from fewvid.data.shapes.scene import COLOURS, DIRECTIONS, FORMS, LOOKS, SIZES, Scene, Thing
 
 NUMBERS = ("one", "two", "three")
-SPEEDS = ("faster", "slower")
 ORDER = ("first", "last")
 CHANGES = ("colour", "size", "nothing")
 CLEAR = 0.06  # a place is asked for only where it is this far (frame widths) from ambiguous
@@ -30,7 +29,7 @@ CHANCE = {
     "moment": 1 / 2, "moment_colour": 1 / 6,
     "direction": 1 / 4, "speed": 1 / 2, "order": 1 / 2, "events": 1 / 3, "change": 1 / 3,
 }  # fmt: skip
-OF_SEVERAL = ("count", "relation", "speed", "order")  # not asked where a scene has one thing
+OF_SEVERAL = ("count", "relation", "order")  # not asked where a scene has one thing
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,8 @@ def _of_one(thing: Thing, scene: Scene) -> list[Question]:
     if thing.direction:
         text = f"Which way does {name} move?"
         found.append(Question("direction", text, thing.direction, tuple(DIRECTIONS)))
+        answer = SIZES[int(thing.speed == "fast")]
+        found.append(Question("speed", f"Is the speed of {name} small or large?", answer, SIZES))
     if thing.blinks:
         answer = NUMBERS[len(thing.blinks) - 1]
         found.append(Question("events", f"How many times does {name} blink?", answer, NUMBERS))
@@ -128,11 +129,6 @@ def _of_two(first: int, second: int, scene: Scene) -> list[Question]:
             text = f"Is {names[0]} above or below {names[1]}?"
             answers = ("above", "below")
             found.append(Question("relation", text, answers[int(dy < 0)], answers))
-    if one.moves and other.moves and one.speed != other.speed:
-        for thing, than in ((one, other), (other, one)):
-            text = f"Is the {thing.form} faster or slower than the {than.form}?"
-            answer = SPEEDS[int(thing.speed == "slow")]
-            found.append(Question("speed", text, answer, SPEEDS))
     if scene.order_pair and {first, second} == set(scene.order_pair):
         for thing, answer in zip((scene.things[i] for i in scene.order_pair), ORDER, strict=True):
             text = f"Does the {thing.form} change colour first or last?"

@@ -84,7 +84,6 @@ def image_scene(rng: np.random.Generator, most: int) -> Scene:
 def clip_scene(rng: np.random.Generator, frames: int, most: int) -> Scene:
     """A clip with 1 to `most` things, some of which move, change colour or size, or blink."""
     things = _things(rng, frames, most)
-    _tell_apart(rng, things)
     pair = None
     if len(things) >= 2 and rng.random() < 0.8:
         pair = (int(rng.integers(len(things))), 0)
@@ -129,22 +128,10 @@ def _thing(rng: np.random.Generator, form: str, colours: tuple[str, str], frames
         start=(0.0, 0.0),
         direction=str(rng.choice(list(DIRECTIONS))) if speed else None,
         speed=speed,
-        travel=_travel(rng, speed),
+        travel=float(rng.uniform(*SPEEDS[speed])) if speed else 0.0,
         angle=float(rng.uniform(0, 2 * np.pi)),
         spin=float(rng.uniform(-1.0, 1.0)) if moving else 0.0,
     )
-
-
-def _tell_apart(rng: np.random.Generator, things: list[Thing]) -> None:
-    """Mostly gives the second of two that move the other speed: there is a faster one to name."""
-    moving = [i for i, thing in enumerate(things) if thing.moves]
-    if len(moving) > 1 and rng.random() < 0.6:
-        other = "fast" if things[moving[0]].speed == "slow" else "slow"
-        things[moving[1]] = _replace(things[moving[1]], speed=other, travel=_travel(rng, other))
-
-
-def _travel(rng: np.random.Generator, speed: str | None) -> float:
-    return float(rng.uniform(*SPEEDS[speed])) if speed else 0.0
 
 
 def _moments(rng: np.random.Generator, frames: int, count: int) -> tuple[int, ...]:
