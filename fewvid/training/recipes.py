@@ -166,14 +166,14 @@ def demo(budget: str) -> Config:
     """
     chosen, small = SIZES["shapes"], budget == "tiny"
     stage = instruct(chosen, ((IMAGES[0][0], 4.0), (VIDEOS[0][0], 6.0), (VIDEOS[0][0], 1.0)))
-    stage.update(steps=12 if small else 640, batch_size=40, questions=5, length=145, answers=10)
+    stage.update(steps=12 if small else 480, batch_size=40, questions=5, length=145, answers=10)
     stage.update(checkpoint_every=100)
     # What is new is in the adapter; the decoder, which knows the pictures, moves less.
     stage["optimizer"].update(learning_rate=3e-3, weight_decay=0.02, scale={"decoder": 0.4})
     stage["optimizer"].update(warmup=2 if small else 50)
     stage.sources[1].kind = "temporal"
     run = config([stage], start="shapes", chosen=chosen)
-    run.world.update(clips=160 if small else 3000, images=64 if small else 3000)
+    run.world.update(clips=160 if small else 3000, images=64 if small else 2000)
     return run
 
 
