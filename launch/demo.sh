@@ -5,7 +5,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bash "$root/launch/install.sh"
-# XLA takes its buffers anew at each step; in large pages of memory that costs two thirds of the time
-# (glibc on Linux; elsewhere this is not read).
+# XLA takes its buffers anew at each step, which is quicker in large pages of memory: they take a
+# third off a step (glibc on Linux; elsewhere this is not read).
 export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}
 exec "$root/.venv/bin/python" -m fewvid demo "$@"
