@@ -14,11 +14,11 @@ def stride(
     keep: int,
     response: jax.Array | None = None,
     keys: jax.Array | None = None,
-    text: jax.Array | None = None,
+    query: jax.Array | None = None,
     rng: jax.Array | None = None,
 ) -> Selection:
     """Indices floor((i + 1/2) N / K) for i in 0..K-1. tokens float[B,T,N,D]."""
-    del keys, text, rng
+    del keys, query, rng
     batch, frames, count, _ = tokens.shape
     chosen = (2 * jnp.arange(keep) + 1) * count // (2 * keep)
     indices = jnp.broadcast_to(chosen.astype(jnp.int32), (batch, frames, keep))
