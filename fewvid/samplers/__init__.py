@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from fewvid.errors import UserError, closest
 from fewvid.samplers.attention import attention
+from fewvid.samplers.pool import pool
 from fewvid.samplers.random import random
 from fewvid.samplers.stride import stride
 from fewvid.samplers.types import Sampler, Selection, gather
 
 SAMPLERS: dict[str, Sampler] = {
-    "attention": attention,
     "random": random,
     "stride": stride,
+    "pool": pool,
+    "attention": attention,
 }
 
 
