@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from fewvid.errors import UserError, closest
 from fewvid.samplers.attention import attention
+from fewvid.samplers.entropy import entropy
 from fewvid.samplers.pool import pool
 from fewvid.samplers.random import random
 from fewvid.samplers.stride import stride
+from fewvid.samplers.temporal import temporal
 from fewvid.samplers.types import Sampler, Selection, gather
 
 SAMPLERS: dict[str, Sampler] = {
@@ -17,6 +19,8 @@ SAMPLERS: dict[str, Sampler] = {
     "stride": stride,
     "pool": pool,
     "attention": attention,
+    "entropy": entropy,
+    "temporal": temporal,
 }
 
 
