@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from fewvid.errors import UserError, closest
 from fewvid.samplers.attention import attention
+from fewvid.samplers.attention_diverse import attention_diverse
 from fewvid.samplers.entropy import entropy
+from fewvid.samplers.maxmin import maxmin
 from fewvid.samplers.pool import pool
 from fewvid.samplers.random import random
 from fewvid.samplers.stride import stride
@@ -20,6 +22,8 @@ SAMPLERS: dict[str, Sampler] = {
     "pool": pool,
     "attention": attention,
     "entropy": entropy,
+    "attention_diverse": attention_diverse,
+    "maxmin": maxmin,
     "temporal": temporal,
 }
 
