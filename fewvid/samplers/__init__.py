@@ -8,6 +8,7 @@ from __future__ import annotations
 from fewvid.errors import UserError, closest
 from fewvid.samplers.attention import attention
 from fewvid.samplers.attention_diverse import attention_diverse
+from fewvid.samplers.dpp_text import dpp_text
 from fewvid.samplers.entropy import entropy
 from fewvid.samplers.maxmin import maxmin
 from fewvid.samplers.pool import pool
@@ -24,6 +25,7 @@ SAMPLERS: dict[str, Sampler] = {
     "entropy": entropy,
     "attention_diverse": attention_diverse,
     "maxmin": maxmin,
+    "dpp_text": dpp_text,
     "temporal": temporal,
 }
 
