@@ -125,13 +125,15 @@ def see(
     *,
     keep: int | None = None,
     sampler: str | None = None,
+    query: jax.Array | None = None,
     rng: jax.Array | None = None,
     dtype: Any = jnp.float32,
 ) -> Visual:
     """Samples and adapts: what the decoder reads of the frames. Needs params["adapter"] alone.
 
     times float32[B,T] seconds; keep K (None: the config's); sampler a name of
-    `fewvid.samplers.SAMPLERS` (None: the config's). K = N runs no sampler at all.
+    `fewvid.samplers.SAMPLERS` (None: the config's); query float[B,D], the question in the space of
+    the sampler's candidates, for a sampler that asks for it. K = N runs no sampler at all.
     """
     kept = kept_tokens(config, keep)
     everything = kept == _candidates(config)
@@ -139,7 +141,7 @@ def see(
     if not everything:
         strategy = samplers.find(sampler or config.sampler.name)
         sample = lambda tokens, response: strategy(  # noqa: E731
-            tokens, keep=kept, response=jax.lax.stop_gradient(response), rng=rng
+            tokens, keep=kept, response=jax.lax.stop_gradient(response), query=query, rng=rng
         )
     return _apply(config, params, "see", dtype)(features, times, sample)
 

@@ -7,14 +7,30 @@ from __future__ import annotations
 
 from fewvid.errors import UserError, closest
 from fewvid.samplers.attention import attention
+from fewvid.samplers.attention_diverse import attention_diverse
+from fewvid.samplers.attention_merge import attention_merge
+from fewvid.samplers.density_merge import density_merge
+from fewvid.samplers.dpp_text import dpp_text
+from fewvid.samplers.entropy import entropy
+from fewvid.samplers.maxmin import maxmin
+from fewvid.samplers.pool import pool
 from fewvid.samplers.random import random
 from fewvid.samplers.stride import stride
+from fewvid.samplers.temporal import temporal
 from fewvid.samplers.types import Sampler, Selection, gather
 
 SAMPLERS: dict[str, Sampler] = {
-    "attention": attention,
     "random": random,
     "stride": stride,
+    "pool": pool,
+    "attention": attention,
+    "entropy": entropy,
+    "attention_merge": attention_merge,
+    "attention_diverse": attention_diverse,
+    "maxmin": maxmin,
+    "dpp_text": dpp_text,
+    "temporal": temporal,
+    "density_merge": density_merge,
 }
 
 

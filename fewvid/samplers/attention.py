@@ -14,14 +14,14 @@ def attention(
     keep: int,
     response: jax.Array | None = None,
     keys: jax.Array | None = None,
-    text: jax.Array | None = None,
+    query: jax.Array | None = None,
     rng: jax.Array | None = None,
 ) -> Selection:
     """topK(response) of each frame ("Fewer Tokens and Fewer Videos", arXiv 2406.08024).
 
     tokens float[B,T,N,D], response float32[B,T,N]. Raises UserError without a response.
     """
-    del tokens, keys, text, rng
+    del tokens, keys, query, rng
     if response is None:
         raise UserError("the sampler 'attention' needs a response; use --sampler stride or random")
     return top(response, keep, response)

@@ -14,7 +14,7 @@ def random(
     keep: int,
     response: jax.Array | None = None,
     keys: jax.Array | None = None,
-    text: jax.Array | None = None,
+    query: jax.Array | None = None,
     rng: jax.Array | None = None,
 ) -> Selection:
     """K of N without replacement, every subset equally likely, frames apart.
@@ -22,7 +22,7 @@ def random(
     tokens float[B,T,N,D]. The same rng gives the same choice however the batch is sharded.
     Raises UserError without an rng.
     """
-    del keys, text
+    del keys, query
     if rng is None:
         raise UserError("the sampler 'random' needs a random key; give --seed")
     return top(jax.random.uniform(rng, tokens.shape[:3]), keep, response)

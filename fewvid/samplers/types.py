@@ -13,7 +13,8 @@ class Selection(NamedTuple):
 
     indices int32[B,T,K], sorted and unique within a frame; weights float32[B,T,K], the response
     of the kept tokens with mean 1 over them; scores float32[B,T,N], what the strategy ranked by;
-    merge float32[B,T,K,N] or None: how the dropped tokens are mixed into the kept ones.
+    merge float32[B,T,K,N] or None: how the dropped tokens are mixed into the kept ones, each row
+    of sum 1; None at K = N, where there is nothing to mix.
     """
 
     indices: jax.Array
@@ -32,10 +33,14 @@ class Sampler(Protocol):
         keep: int,
         response: jax.Array | None = None,
         keys: jax.Array | None = None,
-        text: jax.Array | None = None,
+        query: jax.Array | None = None,
         rng: jax.Array | None = None,
     ) -> Selection:
-        """tokens float[B,T,N,D], response float32[B,T,N], keys float[B,T,N,d], text [B,S,D]."""
+        """tokens float[B,T,N,D], response float32[B,T,N]; keys float[B,T,N,d], what tokens are
+        compared by where a strategy compares them (None: the tokens); query float[B,D], the
+        question in the tokens' own space; rng a random key. Scores are float32 and take no
+        gradient: it flows through what is kept or merged. Raises UserError for a missing input.
+        """
         ...
 
 
@@ -59,5 +64,8 @@ def gather(tokens: jax.Array, selection: Selection | None) -> jax.Array:
     if selection is None:
         return tokens
     if selection.merge is not None:
-        return jnp.einsum("btkn,btnd->btkd", selection.merge.astype(tokens.dtype), tokens)
+        mixed = jnp.einsum(
+            "btkn,btnd->btkd", selection.merge, tokens.astype(jnp.float32), precision="highest"
+        )
+        return mixed.astype(tokens.dtype)
     return jnp.take_along_axis(tokens, selection.indices[..., None], axis=2)

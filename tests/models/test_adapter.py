@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from fewvid.errors import UserError
 from fewvid.models import lvlm
 from fewvid.models.adapter import Adapter
 from fewvid.models.config import AdapterConfig, LvlmConfig, SamplerConfig, kept_tokens
@@ -75,6 +76,34 @@ def test_below_the_k_highest_responses_are_kept(
         whole = np.asarray(see(config, params, features, times).tokens)
         chosen = np.take_along_axis(whole, highest[..., None], axis=2)
         np.testing.assert_allclose(found.tokens, chosen, atol=1e-5)
+
+
+@pytest.mark.parametrize(("queries", "site"), MODES)
+def test_every_sampler_fits_wherever_it_stands(random_params, features, times, queries, site):
+    config = make(queries, site)
+    params, key = random_params(config), jax.random.key(0)
+    after_queries = (queries, site) == ("learned", "after")
+    query = np.ones((len(times), config.adapter.width), np.float32)
+    shape = see(config, params, features, times, keep=3).tokens.shape
+    for name in SAMPLERS:
+        run = partial(lvlm.see, config, keep=3, sampler=name)
+        found = jax.eval_shape(run, params, features, times, query=query, rng=key)
+        assert found.tokens.shape == shape
+        seen = config.adapter.count if after_queries else config.encoder.tokens
+        assert found.selection.scores.shape[-1] == seen
+
+
+def test_a_question_decides_where_a_sampler_asks_for_it(random_params, features, times):
+    config = make("tokens")
+    params = random_params(config)
+    queries = np.random.default_rng(0).normal(size=(2, len(times), config.adapter.width))
+    one, other = (
+        see(config, params, features, times, keep=3, sampler="dpp_text", query=query)
+        for query in queries.astype(np.float32)
+    )
+    assert np.any(one.selection.indices != other.selection.indices)
+    with pytest.raises(UserError, match="'dpp_text' needs the question's embedding"):
+        see(config, params, features, times, keep=3, sampler="dpp_text")
 
 
 def test_learned_queries_read_the_kept_tokens_only(random_params, features, times):
