@@ -25,7 +25,7 @@ def get_config(arg):
 # When the run is killed: as soon as this exists (a pattern in its working directory).
 MOMENTS = (
     ".data.making/*/images/*",  # drawing the world
-    ".start.*",  # writing the model that it starts from
+    "*start*",  # writing, or just after, the model that it starts from
     "checkpoints/0-align/2*",  # writing, or just after, the first checkpoint
     "stages/0-align",  # the stage is stored, its checkpoints not yet deleted
     "checkpoints/1-instruct/4",  # between two checkpoints of a stage with cached features
