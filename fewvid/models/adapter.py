@@ -27,7 +27,8 @@ from fewvid.models.positions import patch_features, time_features
 from fewvid.samplers import Selection, gather
 
 TIME_SCALE = 0.5
-DISPLACED = 8.0  # makes displacements as large as the other changes, so that all learn as fast
+# Makes displacements as large as the other changes, so that all learn as fast.
+DISPLACEMENT_SCALE = 8.0
 
 # (candidates float[B,T,N,D], response float32[B,T,N]) -> what was kept; None keeps everything.
 Sample = Callable[[jax.Array, jax.Array], Selection]
@@ -48,6 +49,12 @@ class Visual(NamedTuple):
 def earlier(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What frames 1..T-1 of float[B,T,...] are compared with: the first, and the one before."""
     return jnp.broadcast_to(x[:, :1], x[:, 1:].shape), x[:, :-1]
+
+
+def _gather_heads(y: jax.Array, selection: Selection) -> jax.Array:
+    """`gather` of queries, keys or values, float[B,T,N,H,d]."""
+    flat = gather(y.reshape(*y.shape[:3], -1), selection)
+    return flat.reshape(*flat.shape[:3], *y.shape[3:])
 
 
 class Adapter(nn.Module):
@@ -123,13 +130,11 @@ class Adapter(nn.Module):
             response = self._response(q, k)
         selection = sample(x, response) if sample and first else None
         if selection is not None:
-            kept = selection.indices[..., None]
-            shown = jnp.take_along_axis(tokens, kept, 2)
-            if learned:  # the queries read the kept tokens only
-                k, v = (jnp.take_along_axis(y, kept[..., None], 2) for y in (k, v))
-            else:  # the kept tokens are the queries and read the whole frame
-                q = jnp.take_along_axis(q, kept[..., None], 2)
-                start = jnp.take_along_axis(start, kept, 2)
+            shown = gather(tokens, selection)
+            if learned:  # the queries read what is kept only
+                k, v = (_gather_heads(y, selection) for y in (k, v))
+            else:  # what is kept are the queries, and they read the whole frame
+                q, start = _gather_heads(q, selection), gather(start, selection)
         read = self._attend(q, k, v)
         seen, changed = start + self.out(read), None
         if self.config.change:
@@ -151,7 +156,7 @@ class Adapter(nn.Module):
 
     def _since(self, difference: list[jax.Array], moved: list[jax.Array]) -> jax.Array:
         """All that changed, float[B,T,S,2*(W+8)]: nothing at the first frame."""
-        scaled = [DISPLACED * m for m in moved]
+        scaled = [DISPLACEMENT_SCALE * m for m in moved]
         later = jnp.concatenate([part.astype(self.dtype) for part in (*difference, *scaled)], -1)
         return jnp.pad(later, ((0, 0), (1, 0), (0, 0), (0, 0)))
 

@@ -60,6 +60,9 @@ def _plan(
             "cache_features=True needs a frozen encoder, but trainable covers encoder/ paths; "
             "take them out or set cache_features=False"
         )
+    for part in stage.optimizer.scale:
+        if not any(path.startswith(f"{part}/") for path in chosen):
+            raise UserError(f"optimizer.scale names {part}, which does not train here; take it out")
     if stage.batch_size % batch_rows(mesh):
         raise UserError(
             f"batch_size {stage.batch_size} does not divide over data={mesh.shape['data']} x "
@@ -108,4 +111,5 @@ def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
         f"  {stage.steps} steps of {stage.batch_size} rows: up to {stage.questions} questions, "
         f"{stage.frames} frames, {plan.kept} tokens kept and {seen} read a frame, "
         f"learning rate {stage.optimizer.learning_rate:g}"
+        + "".join(f", x{by:g} for the {part}" for part, by in stage.optimizer.scale.items())
     )

@@ -121,6 +121,22 @@ def test_learned_queries_read_the_kept_tokens_only(random_params, features, time
 
 
 @pytest.mark.parametrize("queries", ["learned", "tokens", "mlp"])
+def test_what_is_merged_reaches_the_decoder(random_params, features, times, queries):
+    config = make(queries, change=True)
+    params = random_params(config)
+    chosen = see(config, params, features, times, keep=4, sampler="stride")
+    pooled = see(config, params, features, times, keep=4, sampler="pool")
+    equal(chosen.selection.indices, pooled.selection.indices)
+    assert np.abs(chosen.tokens - pooled.tokens).mean() > 0.05
+    # Merging each kept token with itself alone is keeping it.
+    adapter = Adapter(config.adapter, config.encoder, config.sampler, config.decoder.width)
+    alone = jax.nn.one_hot(chosen.selection.indices, features.response.shape[-1])
+    same = chosen.selection._replace(merge=alone)
+    found = adapter.apply({"params": params["adapter"]}, *features, times, lambda *_: same)
+    np.testing.assert_allclose(found.tokens, chosen.tokens, atol=1e-5)
+
+
+@pytest.mark.parametrize("queries", ["learned", "tokens", "mlp"])
 def test_change_is_nothing_for_one_frame(random_params, features, times, queries):
     config = make(queries, change=True)
     params = random_params(config)

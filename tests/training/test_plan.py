@@ -11,7 +11,7 @@ from fewvid.models.config import LvlmConfig
 from fewvid.parallel.mesh import make_mesh
 from fewvid.training import recipes
 from fewvid.training.plan import describe, make_plan
-from fewvid.training.stage import parse
+from fewvid.training.stage import OptimizerConfig, parse
 
 CONFIG = LvlmConfig.tiny()
 SIZE = recipes.size("tiny")
@@ -34,6 +34,10 @@ def test_describe(shapes):
     assert "stage 1 of 3, pretrain: trains the adapter (16,256 parameters) and " in words
     assert "part of the encoder (8,544 of 23,904 parameters)" in words
     assert "10 steps of 8 rows: up to 4 questions, 4 frames, 16 tokens kept and 4 read" in words
+    (scaled,) = make_plan(
+        [stage(optimizer=OptimizerConfig(scale={"encoder": 0.5}))], CONFIG, shapes, make_mesh()
+    )
+    assert describe(scaled, 3, shapes).endswith("learning rate 0.001, x0.5 for the encoder")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,7 @@ def test_describe(shapes):
         ({"sampler": "atention"}, "sampler is 'atention', .*Did you mean 'attention'"),
         ({"keep": 99}, r"stages\[0\] \(pretrain\): keep is 99, must be 1 to 16"),
         ({"length": 10}, "no room for text"),
+        ({"optimizer": OptimizerConfig(scale={"decoder": 0.4})}, "names decoder, which does not"),
     ],
 )
 def test_mistakes(changes, message, shapes):

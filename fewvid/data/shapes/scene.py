@@ -91,7 +91,8 @@ def clip_scene(rng: np.random.Generator, frames: int, most: int) -> Scene:
         pair = (pair[0], int(rng.choice(others)))
         first = int(rng.integers(1, frames - 2))
         second = int(rng.integers(first + 2, frames))
-        things = [_replace(thing, recoloured_at=None) for thing in things]  # of others than the two
+        # Only these two change colour: it is clear which is meant by the first and the last.
+        things = [_replace(thing, recoloured_at=None) for thing in things]
         for index, moment in zip(pair, (first, second), strict=True):
             things[index] = _replace(things[index], recoloured_at=moment, resized_at=None)
     places = _apart(rng, len(things), still=[not t.moves for t in things])
