@@ -13,6 +13,7 @@ import numpy as np
 
 from fewvid.data.shapes.captions import describe
 from fewvid.data.shapes.scene import COLOURS, DIRECTIONS, FORMS, LOOKS, SIZES, Scene, Thing
+from fewvid.data.shapes.variant import LEAST_FRAMES, Variant
 
 NUMBERS = ("one", "two", "three")
 ORDER = ("first", "last")
@@ -29,6 +30,7 @@ CHANCE = {
     "moment": 1 / 2, "moment_colour": 1 / 6,
     "direction": 1 / 4, "speed": 1 / 2, "order": 1 / 2, "events": 1 / 3, "change": 1 / 3,
 }  # fmt: skip
+DEFAULT = Variant()
 OF_SEVERAL = ("count", "relation", "order")  # not asked where a scene has one thing
 
 
@@ -46,18 +48,39 @@ class Question:
         return "temporal" if self.dimension in TEMPORAL else "static"
 
 
-def chances(most: int) -> dict[str, float]:
-    """What guessing gives in each dimension that a world of up to `most` things is asked."""
-    asked = {d: c for d, c in CHANCE.items() if most > 1 or d not in OF_SEVERAL}
-    return asked | ({"count": 1 / most} if most > 1 else {})
+def chances(most: int, variant: Variant = DEFAULT) -> dict[str, float]:
+    """What guessing gives in each dimension that a world of up to `most` things is asked.
+
+    Where a variant lets fewer answers occur than are valid, a guess is among those that occur.
+    """
+    asked = CHANCE | {"count": 1 / most, "colour": 1 / len(variant.colours)}
+    asked |= {"moment_colour": asked["colour"], "shape": 1 / len(variant.forms)}
+    asked |= {"direction": 1 / len(variant.directions)}
+    left_out = {name for name, least in LEAST_FRAMES.items() if variant.frames < least}
+    left_out |= set(OF_SEVERAL) if most == 1 else set()
+    if len(variant.forms) <= most:  # in a scene with all of them the answer would be yes
+        left_out.add("existence")
+    if variant.motion != "any":
+        left_out |= {"speed", "direction"} if variant.motion == "still" else {"speed"}
+    if variant.scale != "any":
+        left_out.add("size")
+        asked["change"] = 1 / 2  # colour or nothing
+        if variant.motion == "still" and variant.frames < LEAST_FRAMES["events"]:
+            left_out.add("moment")
+    names = variant.dimensions or CHANCE
+    return {d: c for d, c in asked.items() if d in names and d not in left_out}
 
 
-def ask(scene: Scene, rng: np.random.Generator, most: int) -> list[Question]:
+def ask(
+    scene: Scene, rng: np.random.Generator, most: int, variant: Variant = DEFAULT
+) -> list[Question]:
     """All questions that fit the scene, in a random order; existence once, of a random form.
 
     most: how many things a scene of this world may have, the answers to a count.
     """
-    found: list[Question] = [_existence(scene, rng)]
+    found: list[Question] = []
+    if len(variant.forms) > most:
+        found.append(_existence(scene, rng, variant.forms))
     if most > 1:
         found.append(_count(scene, most))
     for thing in scene.things:
@@ -65,7 +88,9 @@ def ask(scene: Scene, rng: np.random.Generator, most: int) -> list[Question]:
     for pair in combinations(range(len(scene.things)), 2):
         first, second = rng.permutation(pair).tolist()
         found += _of_two(first, second, scene)
-    return [found[i] for i in rng.permutation(len(found))]
+    asked = chances(most, variant)
+    shuffled = (found[i] for i in rng.permutation(len(found)))
+    return [question for question in shuffled if question.dimension in asked]
 
 
 def at_moment(question: Question, when: str) -> Question:
@@ -172,9 +197,9 @@ def _count(scene: Scene, most: int) -> Question:
     return Question("count", "How many shapes are there?", answer, answers)
 
 
-def _existence(scene: Scene, rng: np.random.Generator) -> Question:
+def _existence(scene: Scene, rng: np.random.Generator, forms: tuple[str, ...]) -> Question:
     present = [thing.form for thing in scene.things]
     wanted = bool(rng.integers(2))
-    form = str(rng.choice(present if wanted else [f for f in FORMS if f not in present]))
+    form = str(rng.choice(present if wanted else [f for f in forms if f not in present]))
     article = f"Is there a {form}?"
     return Question("existence", article, "yes" if wanted else "no", ("yes", "no"))

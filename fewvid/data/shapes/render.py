@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewvid.data.shapes.scene import RADIUS, Scene, Thing
+from fewvid.data.shapes.canvas import blend, finished, window
+from fewvid.data.shapes.forms import DISTANCE, REACH, states, turned
+from fewvid.data.shapes.scene import CLUTTER, Scene, Thing
 
 RGB = {
     "red": (230, 40, 40),
@@ -15,97 +17,61 @@ RGB = {
     "white": (245, 245, 245),
 }
 OUTLINE = 0.04  # width of a hollow shape's line, of the frame's width
-DISTRACTORS = 3
 
 
 def render(scene: Scene, size: int = 64) -> np.ndarray:
     """uint8[frames,size,size,3], RGB."""
     rng = np.random.default_rng(scene.look_seed)
     canvas = _background(rng, scene.frames, size)
-    _distractors(rng, canvas)
+    for number in range(scene.clutter):
+        _distractor(rng, canvas, bar=number >= CLUTTER)
     for thing in scene.things:
-        for frame in range(scene.frames):
-            _paint(canvas[frame], thing, frame, scene.frames)
-    canvas += rng.normal(0.0, 4.0, canvas.shape).astype(np.float32)
-    return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+        _paint(canvas, thing)
+    return finished(canvas, rng, 4.0)
 
 
 def _background(rng: np.random.Generator, frames: int, size: int) -> np.ndarray:
-    """Two gratings in dull colours that drift, float32[frames,size,size,3]."""
+    """Two gratings in dull colours that drift, float32[3,frames,size,size]."""
     u = (np.arange(size, dtype=np.float32) + 0.5) / size
     time = np.linspace(0, 1, frames, dtype=np.float32)
-    canvas = np.empty((frames, size, size, 3), np.float32)
-    canvas[:] = rng.uniform(45, 95, 3).astype(np.float32)
+    canvas = np.empty((3, frames, size, size), np.float32)
+    canvas[:] = rng.uniform(45, 95, 3).astype(np.float32)[:, None, None, None]
     for _ in range(2):
         waves = rng.integers(-3, 4, 2)  # whole waves, so that the torus has no seam
         drift = rng.uniform(-1, 1)
         phase = (waves[0] * u[None, None, :] + waves[1] * u[None, :, None]) + (
             drift * time[:, None, None]
         )
-        wave = np.sin(2 * np.pi * (phase + rng.random()), dtype=np.float32)
-        canvas += wave[..., None] * rng.uniform(-16, 16, 3).astype(np.float32)
+        phase += rng.random()
+        phase *= 2 * np.pi
+        wave = np.sin(phase.astype(np.float32))
+        for plane, strength in zip(canvas, rng.uniform(-16, 16, 3).astype(np.float32), strict=True):
+            plane += wave * strength
     return canvas
 
 
-def _distractors(rng: np.random.Generator, canvas: np.ndarray) -> None:
-    """Small grey specks that move about and are never asked for."""
-    frames, size = canvas.shape[:2]
-    for _ in range(DISTRACTORS):
-        place, step = rng.random(2), rng.uniform(-0.05, 0.05, 2)
-        grey, radius = rng.uniform(110, 160), rng.uniform(0.018, 0.03)
-        for frame in range(frames):
-            rows, columns, x, y = _window(place + frame * step, radius, size)
-            _blend(canvas[frame], rows, columns, np.hypot(x, y) - radius, (grey,) * 3)
+def _distractor(rng: np.random.Generator, canvas: np.ndarray, bar: bool) -> None:
+    """A small speck or bar that moves about and is never asked for."""
+    frames, size = canvas.shape[1:3]
+    place, step = rng.random(2), rng.uniform(-0.05, 0.05, 2)
+    grey, radius = rng.uniform(110, 160), rng.uniform(0.018, 0.03)
+    centres = place + np.arange(frames)[:, None] * step
+    if not bar:
+        places, x, y = window(centres, radius, size)
+        blend(canvas, places, np.hypot(x, y) - radius, np.full(3, grey, np.float32))
+        return
+    length, angle = rng.uniform(0.06, 0.1), rng.uniform(0, np.pi)
+    colour = (np.array(RGB[str(rng.choice(list(RGB)))], np.float32) + grey) / 2
+    places, x, y = window(centres, length, size)
+    along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+    blend(canvas, places, np.maximum(np.abs(along) - length, np.abs(across) - radius / 2), colour)
 
 
-def _paint(canvas: np.ndarray, thing: Thing, frame: int, frames: int) -> None:
-    radius = RADIUS[thing.size(frame)]
-    centre = np.array(thing.centre(frame, frames))
-    rows, columns, x, y = _window(centre, 1.3 * radius, canvas.shape[0])
-    angle = thing.angle + thing.spin * frame / max(frames - 1, 1)
-    cos, sin = np.cos(angle), np.sin(angle)
-    distance = DISTANCE[thing.form](cos * x + sin * y, cos * y - sin * x, radius)
-    if thing.look_at(frame) == "hollow":
-        distance = np.abs(distance + OUTLINE / 2) - OUTLINE / 2
-    _blend(canvas, rows, columns, distance, RGB[thing.colour(frame)])
-
-
-def _window(centre: np.ndarray, radius: float, size: int):
-    """The pixels around a centre on the torus: rows, columns and offsets x, y in frame widths."""
-    reach = int(np.ceil(radius * size)) + 1
-    span = np.arange(-reach, reach + 1)
-    column, row = np.floor(centre * size).astype(int)
-    x = (span + column + 0.5) / size - centre[0]
-    y = (span + row + 0.5) / size - centre[1]
-    rows, columns = (span + row) % size, (span + column) % size
-    x, y = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
-    return rows, columns, x, y
-
-
-def _blend(canvas, rows, columns, distance, colour) -> None:
-    """Paints where the signed distance (frame widths) is negative, with edges one pixel soft."""
-    alpha = np.clip(0.5 - distance * canvas.shape[0], 0, 1)[..., None].astype(np.float32)
-    at = np.ix_(rows, columns)
-    canvas[at] += alpha * (np.array(colour, np.float32) - canvas[at])
-
-
-def _circle(x, y, r):
-    return np.hypot(x, y) - r
-
-
-def _square(x, y, r):
-    return np.maximum(np.abs(x), np.abs(y)) - 0.85 * r
-
-
-def _triangle(x, y, r):
-    slope = np.float32(np.sqrt(3) / 2)
-    return np.maximum(np.maximum(slope * x - y / 2, -slope * x - y / 2), y) - 0.6 * r
-
-
-def _cross(x, y, r):
-    a, b = np.abs(x), np.abs(y)
-    arm = 0.36 * r
-    return np.minimum(np.maximum(a - 1.1 * r, b - arm), np.maximum(b - 1.1 * r, a - arm))
-
-
-DISTANCE = {"circle": _circle, "square": _square, "triangle": _triangle, "cross": _cross}
+def _paint(canvas: np.ndarray, thing: Thing) -> None:
+    frames, size = canvas.shape[1:3]
+    centres, radii, colours, hollow = states(thing, frames)
+    places, x, y = window(centres, REACH * radii.max(), size)
+    distance = DISTANCE[thing.form](*turned(thing, x, y), radii)
+    if hollow.any():
+        distance[hollow] = np.abs(distance[hollow] + OUTLINE / 2) - OUTLINE / 2
+    blend(canvas, places, distance, np.array([RGB[colour] for colour in colours], np.float32))

@@ -1,17 +1,8 @@
-"""Scenes: which things there are, where, and how they change over a clip.
-
-No single frame betrays anything temporal, whichever frame it is. That is by construction:
-positions are uniform on a torus (what leaves at one side comes back at the other), so they are
-uniform at every moment whatever the direction and speed; colours, sizes and looks before and
-after a change have the same distribution, so each state is as likely at every moment whatever
-changes, when and how often. Nothing is rejected by where a moving thing will be.
-"""
+"""Scenes: which things there are, where, and how they change over a clip."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
 
 FORMS = ("circle", "square", "triangle", "cross")
 COLOURS = ("red", "green", "blue", "yellow", "purple", "white")
@@ -22,7 +13,7 @@ DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 SPEEDS = {"slow": (0.12, 0.17), "fast": (0.36, 0.42)}  # frame widths a clip; under 0.5, or it
 # would be ambiguous on a torus which way a thing went
 RADIUS = {"small": 0.095, "large": 0.15}  # of the frame's width
-APART = 0.32  # between the centres of things that must not overlap, in frame widths
+CLUTTER = 3
 
 
 @dataclass(frozen=True)
@@ -72,94 +63,4 @@ class Scene:
     frames: int
     order_pair: tuple[int, int] | None  # two things that each change colour once, not together
     look_seed: int  # background, distractors and noise
-
-
-def image_scene(rng: np.random.Generator, most: int) -> Scene:
-    """One frame with 1 to `most` (at most MOST) things that do not overlap."""
-    things = tuple(_things(rng, 1, most))
-    places = _apart(rng, len(things), still=[True] * len(things))
-    return Scene(_placed(things, places), 1, None, int(rng.integers(2**31)))
-
-
-def clip_scene(rng: np.random.Generator, frames: int, most: int) -> Scene:
-    """A clip with 1 to `most` things, some of which move, change colour or size, or blink."""
-    things = _things(rng, frames, most)
-    pair = None
-    if len(things) >= 2 and rng.random() < 0.8:
-        pair = (int(rng.integers(len(things))), 0)
-        others = [i for i in range(len(things)) if i != pair[0]]
-        pair = (pair[0], int(rng.choice(others)))
-        first = int(rng.integers(1, frames - 2))
-        second = int(rng.integers(first + 2, frames))
-        # Only these two change colour: it is clear which is meant by the first and the last.
-        things = [_replace(thing, recoloured_at=None) for thing in things]
-        for index, moment in zip(pair, (first, second), strict=True):
-            things[index] = _replace(things[index], recoloured_at=moment, resized_at=None)
-    places = _apart(rng, len(things), still=[not t.moves for t in things])
-    return Scene(_placed(things, places), frames, pair, int(rng.integers(2**31)))
-
-
-def _things(rng: np.random.Generator, frames: int, most: int) -> list[Thing]:
-    count = int(rng.integers(1, most + 1))
-    forms = rng.permutation(FORMS)[:count]
-    colours = rng.permutation(COLOURS)
-    return [
-        _thing(rng, str(form), (str(colours[2 * i]), str(colours[2 * i + 1])), frames)
-        for i, form in enumerate(forms)
-    ]
-
-
-def _thing(rng: np.random.Generator, form: str, colours: tuple[str, str], frames: int) -> Thing:
-    moving = frames > 1
-    change = str(rng.choice(["colour", "size", "nothing"])) if moving else "nothing"
-    at = int(rng.integers(1, frames)) if moving else None
-    sizes = rng.permutation(SIZES)
-    blinks: tuple[int, ...] = ()
-    if moving and rng.random() < 0.5:
-        blinks = _moments(rng, frames, count=int(rng.integers(1, 4)))
-    speed = str(rng.choice(list(SPEEDS))) if moving and rng.random() < 0.75 else None
-    return Thing(
-        form=form,
-        colours=colours,
-        recoloured_at=at if change == "colour" else None,
-        sizes=(str(sizes[0]), str(sizes[1])),
-        resized_at=at if change == "size" else None,
-        look=str(rng.choice(LOOKS)),
-        blinks=blinks,
-        start=(0.0, 0.0),
-        direction=str(rng.choice(list(DIRECTIONS))) if speed else None,
-        speed=speed,
-        travel=float(rng.uniform(*SPEEDS[speed])) if speed else 0.0,
-        angle=float(rng.uniform(0, 2 * np.pi)),
-        spin=float(rng.uniform(-1.0, 1.0)) if moving else 0.0,
-    )
-
-
-def _moments(rng: np.random.Generator, frames: int, count: int) -> tuple[int, ...]:
-    """`count` frame indices in 1..frames-1, at least two frames apart."""
-    free = frames - 1 - (count - 1)
-    chosen = np.sort(rng.choice(free, size=count, replace=False))
-    return tuple(int(c) + 1 + i for i, c in enumerate(chosen))
-
-
-def _apart(rng: np.random.Generator, count: int, still: list[bool]) -> np.ndarray:
-    """Start places float[count,2], uniform on the torus; still things keep apart from each other.
-
-    A moving thing's place is never conditioned on: that could betray where it goes.
-    """
-    while True:
-        places = rng.random((count, 2))
-        here = places[np.array(still, bool)]
-        gap = np.abs(here[:, None] - here[None])
-        gap = np.hypot(*np.moveaxis(np.minimum(gap, 1 - gap), -1, 0))
-        if (gap[~np.eye(len(here), dtype=bool)] > APART).all():
-            return places
-
-
-def _placed(things: list[Thing] | tuple[Thing, ...], places: np.ndarray) -> tuple[Thing, ...]:
-    pairs = zip(things, places, strict=True)
-    return tuple(_replace(t, start=(float(x), float(y))) for t, (x, y) in pairs)
-
-
-def _replace(thing: Thing, **changes: object) -> Thing:
-    return Thing(**{**thing.__dict__, **changes})  # type: ignore[arg-type]
+    clutter: int = CLUTTER  # distractors: what moves about and is never asked for

@@ -17,12 +17,13 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fewvid.data.shapes.limits import check_variant
 from fewvid.data.shapes.questions import (
     STATIC,
     TEMPORAL,
@@ -32,13 +33,16 @@ from fewvid.data.shapes.questions import (
     captions,
     chances,
 )
-from fewvid.data.shapes.scene import MOST, Scene, clip_scene, image_scene
+from fewvid.data.shapes.random_scene import clip_scene, image_scene
+from fewvid.data.shapes.scene import Scene
+from fewvid.data.shapes.variant import FPS, SIZE, Variant
 from fewvid.errors import UserError, check_seed
 
 SPLITS = ("train", "validation", "test")
 MEDIA = ("video", "image", "album")  # a new one goes last: its place is part of the seed
-FRAMES, FPS, SIZE = 8, 4, 64
 CHUNK = 50  # samples that one worker makes at a time
+DEFAULT = Variant()
+FRAMES = DEFAULT.frames
 Progress = Callable[[int, int], None]
 Task = tuple[str, str, int, int]  # split, medium, first sample, one past the last
 Records = dict[str, list[dict[str, Any]]]  # by manifest
@@ -49,6 +53,7 @@ class World:
     """How much of the world: training clips and images; validation and test get a tenth each.
 
     things: the most shapes that a scene may have, 1 to 3. albums: slide shows, see `album_of`.
+    Raises UserError for a number of things, or a variant, that cannot be.
     """
 
     clips: int
@@ -56,6 +61,16 @@ class World:
     seed: int = 0
     things: int = 2
     albums: int = 0
+    variant: Variant = DEFAULT
+
+    def __post_init__(self) -> None:
+        check_variant(self.variant, self.things)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this world from another, as world.json has it."""
+        changes = self.variant.changes()
+        numbers = {name: value for name, value in vars(self).items() if name != "variant"}
+        return numbers | ({"variant": changes} if changes else {})
 
     def count(self, split: str, medium: str) -> int:
         """Samples of one medium in one split: a tenth, at least 16, of the training ones."""
@@ -66,8 +81,9 @@ class World:
 def scene_of(world: World, split: str, medium: str, index: int) -> tuple[Scene, list[Question]]:
     """The scene at that place of the world and all that is asked of it."""
     rng, most = _generator(world, split, medium, index), world.things
-    scene = image_scene(rng, most) if medium == "image" else clip_scene(rng, FRAMES, most)
-    return scene, ask(scene, rng, most)
+    make_scene = image_scene if medium == "image" else clip_scene
+    scene = make_scene(rng, most, world.variant)
+    return scene, ask(scene, rng, most, world.variant)
 
 
 def album_of(world: World, split: str, index: int) -> tuple[list[Scene], list[Question]]:
@@ -76,15 +92,26 @@ def album_of(world: World, split: str, index: int) -> tuple[list[Scene], list[Qu
     Nothing moves in it: it is data about pictures, for a model that is to look at several.
     """
     rng = _generator(world, split, "album", index)
+    most, variant = world.things, world.variant
     if index % 2:
-        scene = image_scene(rng, world.things)
-        return [scene] * FRAMES, ask(scene, rng, world.things)
-    scenes = [image_scene(rng, world.things) for _ in range(FRAMES)]
+        scene = image_scene(rng, most, variant)
+        return [scene] * variant.frames, ask(scene, rng, most, variant)
+    scenes = [image_scene(rng, most, variant) for _ in range(variant.frames)]
     return scenes, [
         at_moment(question, when)
         for when, scene in (("start", scenes[0]), ("end", scenes[-1]))
-        for question in ask(scene, rng, world.things)
+        for question in ask(scene, rng, most, variant)
     ]
+
+
+def sample_of(
+    world: World, split: str, medium: str, index: int
+) -> tuple[list[Scene], list[Question]]:
+    """What one sample shows, scene after scene, and all that is asked of it."""
+    if medium == "album":
+        return album_of(world, split, index)
+    scene, questions = scene_of(world, split, medium, index)
+    return [scene], questions
 
 
 def _generator(world: World, split: str, medium: str, index: int) -> np.random.Generator:
@@ -100,6 +127,7 @@ def write_world(
     seed: int = 0,
     things: int = 2,
     albums: int = 0,
+    variant: Variant = DEFAULT,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> None:
@@ -110,18 +138,16 @@ def write_world(
     Raises UserError where `out` holds anything else, or a number is negative.
     """
     check_seed(seed, "--seed")
-    world = World(clips, images, seed, things, albums)
+    world = World(clips, images, seed, things, albums, variant)
     if min(clips, images, albums) < 0 or clips + images + albums == 0:
         raise UserError(f"a world needs clips or images: got --clips {clips} --images {images}")
-    if not 1 <= things <= MOST:
-        raise UserError(f"a scene has 1 to {MOST} things: got --things {things}")
     if (out / "world.json").exists():
         there = json.loads((out / "world.json").read_text())
-        if there.get("world") == asdict(world):
+        if there.get("world") == world.identity():
             return
         raise UserError(
-            f"{out} holds another world ({there.get('world')}), wanted {asdict(world)}; remove it, "
-            "or give another --out (in a config: another world.path or --workdir)"
+            f"{out} holds another world ({there.get('world')}), wanted {world.identity()}; "
+            "remove it, or give another --out (in a config: another world.path or --workdir)"
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(
@@ -175,11 +201,11 @@ def _fill(world: World, out: Path, progress: Progress | None, workers: int) -> N
     for path, records in manifests.items():
         path.write_text(json.dumps(records, indent=0) + "\n")
     counts = {s: {m: world.count(s, m) for m in MEDIA} for s in SPLITS}
-    chance = chances(world.things)
-    about = {"world": asdict(world), "samples": counts, "chance": chance}
+    chance = chances(world.things, world.variant)
+    about = {"world": world.identity(), "samples": counts, "chance": chance}
     for kind, dimensions in (("static", STATIC), ("temporal", TEMPORAL)):
         about[kind] = [name for name in dimensions if name in chance]
-    about |= {"frames": FRAMES, "fps": FPS, "size": SIZE}
+    about |= {"frames": world.variant.frames, "fps": FPS, "size": SIZE}
     (out / "world.json").write_text(json.dumps(about, indent=1) + "\n")
 
 
@@ -191,15 +217,9 @@ def make(world: World, out: Path, split: str, medium: str, start: int, stop: int
     shown_as = "image" if medium == "image" else "video"
     for index in range(start, stop):
         file = f"{medium}s/{index:06d}.{'png' if medium == 'image' else 'mp4'}"
-        if medium == "album":
-            scenes, questions = album_of(world, split, index)
-        else:
-            scene, questions = scene_of(world, split, medium, index)
-            scenes = [scene]
-        if medium == "image":
-            files.write_picture(out / split / file, scenes[0])
-        else:
-            files.write_clip(out / split / file, scenes)
+        scenes, questions = sample_of(world, split, medium, index)
+        write = files.write_picture if medium == "image" else files.write_clip
+        write(out / split / file, scenes, world.variant.look)
         described = [] if medium == "album" else captions(scenes[0])
         for manifest, asked in (("s", questions), ("_captions", described)):
             for number, question in enumerate(asked):
