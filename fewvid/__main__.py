@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("fewvid.commands.chat", "answer a question about a video or a picture"),
     "inspect": ("fewvid.commands.inspect", "draw the tokens that are kept over the frames"),
     "train": ("fewvid.commands.train", "run a stage or a strategy from a config; resumable"),
+    "study": ("fewvid.commands.study", "run an experiment that tests a claim; writes its page"),
     "data": ("fewvid.commands.data", "make the built-in world of small videos and pictures"),
 }
 

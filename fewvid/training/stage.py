@@ -105,7 +105,7 @@ def parse(values: Any) -> RunConfig:
 
     Raises UserError for an unknown or missing key, a wrong type, or values that cannot work.
     """
-    run = _build(RunConfig, plain(values), "config")
+    run = build(RunConfig, plain(values), "config")
     check_run(run)
     return run
 
@@ -119,7 +119,7 @@ def plain(values: Any) -> Any:
     return values
 
 
-def _build(kind: type[T], values: Any, where: str) -> T:
+def build(kind: type[T], values: Any, where: str) -> T:
     if not isinstance(values, Mapping):
         raise UserError(f"{where} is {values!r}, wanted keys and values")
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
@@ -143,7 +143,7 @@ def _build(kind: type[T], values: Any, where: str) -> T:
 
 def _cast(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, where)
+        return build(typing.cast(type, hint), value, where)
     options = [option for option in typing.get_args(hint) if option is not type(None)]
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, tuple):

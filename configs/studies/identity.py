@@ -1,0 +1,19 @@
+"""python -m fewvid study identity --config configs/studies/identity.py:full --out runs/studies/identity
+
+Whether keeping all N tokens of a frame is exactly the model without a sampler.
+"""
+
+from ml_collections import ConfigDict
+
+from fewvid.samplers import SAMPLERS
+from fewvid.studies import recipes
+
+
+def get_config(arg: str = "full") -> ConfigDict:
+    """arg: `tiny` or `full`."""
+    size = recipes.size(arg)
+    cells = [
+        recipes.cell(size, name, sampler=name, keep=size.tokens, strategy="none")
+        for name in SAMPLERS
+    ]
+    return recipes.study("identity", size, cells, measure=["identity"])

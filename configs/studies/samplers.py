@@ -1,0 +1,25 @@
+"""python -m fewvid study samplers --config configs/studies/samplers.py:full --out runs/studies/samplers
+
+Every sampling strategy against random choice: trained with it, and applied to a model that
+was trained with all tokens.
+"""
+
+from ml_collections import ConfigDict
+
+from fewvid.samplers import SAMPLERS
+from fewvid.studies import recipes
+
+
+def get_config(arg: str = "full") -> ConfigDict:
+    """arg: `tiny` or `full`."""
+    size = recipes.size(arg)
+    keeps = (size.keep,) if arg == "tiny" else (16, 64)
+    names = ("random", "attention", "maxmin") if arg == "tiny" else tuple(SAMPLERS)
+    cells = [recipes.cell(size, "all tokens", keep=size.tokens)]
+    for keep in keeps:
+        for name in names:
+            at = f"{name}, K = {keep}"
+            cells.append(recipes.cell(size, at, sampler=name, keep=keep))
+            changes = {"sampler": name, "keep": keep, "of": "all tokens"}
+            cells.append(recipes.cell(size, f"{at}, only applied", **changes))
+    return recipes.study("samplers", size, cells)

@@ -1,0 +1,26 @@
+"""python -m fewvid study strategies --config configs/studies/strategies.py:full --out runs/studies/strategies
+
+Where the videos come into the training: S4-V, S3-IV or S2-S3-IV, at equal steps and clips.
+"""
+
+from ml_collections import ConfigDict
+
+from fewvid.studies import recipes
+
+
+def get_config(arg: str = "full") -> ConfigDict:
+    """arg: `tiny` or `full`."""
+    size = recipes.size(arg)
+    named = {
+        "image model": "none",
+        "images alone": "images",
+        "S4-V": "s4_v",
+        "S3-IV": "s3_iv",
+        "S2-S3-IV": "s2_s3_iv",
+    }
+    cells = [
+        recipes.cell(size, name, strategy=strategy, exams=("clips", "one frame", "pictures"))
+        for name, strategy in named.items()
+    ]
+    exams = [recipes.CLIPS, recipes.ONE_FRAME, recipes.PICTURES]
+    return recipes.study("strategies", size, cells, exams)

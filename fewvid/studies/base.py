@@ -1,0 +1,120 @@
+"""The image model that all cells of all studies start from: trained once, kept in a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fewvid.checkpoints import model_directory
+from fewvid.data.shapes.world import World
+from fewvid.data.tokenizer import Chat, train_tokenizer
+from fewvid.errors import UserError
+from fewvid.models import lvlm
+from fewvid.models.config import LvlmConfig
+from fewvid.studies.bank import Register
+from fewvid.studies.config import ScaleConfig
+from fewvid.studies.corpus import drawn, with_pixels
+from fewvid.studies.trial import Data, Program, Runs, train
+from fewvid.training.sizes import model_of
+from fewvid.training.stage import OptimizerConfig
+
+SEED = 0
+WARMUP = 200
+WEIGHT_DECAY = 0.01
+VOCABULARY_OF = 400  # clips and as many pictures, whose words the tokenizer learns
+# Changes and times are about several frames; pictures must not touch them.
+TRAINABLE = ("encoder/.*", "adapter/(?!change/|time/).*", "decoder/.*")
+
+Say = Callable[[str], None]
+
+
+class Base(NamedTuple):
+    """An image model: sizes, parameters, and how it writes."""
+
+    config: LvlmConfig
+    params: Any
+    chat: Chat
+
+
+def world() -> World:
+    """Where all pictures and clips of the studies come from; each is drawn when it is needed."""
+    return World(clips=10**6, images=10**6, seed=SEED)
+
+
+def ensure(scale: ScaleConfig, directory: Path, say: Say) -> Base:
+    """The image model of that scale in `directory`, trained if it is not there.
+
+    Raises UserError where the directory holds a model of other sizes.
+    """
+    config = model_of(scale.model, "config.scale.model")
+    if not directory.exists():
+        _make(scale, config, directory, say)
+    found, params, tokenizer = model_directory.load(directory)
+    if found != config:
+        raise UserError(
+            f"{directory} holds an image model of other sizes than config.scale.model; give "
+            "another --base, or another --out"
+        )
+    return Base(config, jax.tree.map(jnp.asarray, params), Chat(tokenizer))
+
+
+def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> None:
+    register = Register()
+    for medium in ("video", "image"):  # a tokenizer knows the words of what comes later
+        drawn(world(), "train", medium, VOCABULARY_OF, register)
+    say(f"drawing {scale.base_pictures} pictures for the image model")
+    pictures = drawn(world(), "train", "image", scale.base_pictures, register)
+    tokenizer = train_tokenizer(register.texts(), config.decoder.vocab_size)
+    chat = Chat(tokenizer)
+    bank = jax.tree.map(jnp.asarray, register.bank(chat))
+    program = Program(
+        model=config,
+        keep=scale.base_keep,
+        sampler=config.sampler.name,
+        clips=0,
+        pictures=scale.base_batch,
+        questions=scale.questions,
+        steps=scale.base_steps,
+        trainable=TRAINABLE,
+        optimizer=OptimizerConfig(
+            learning_rate=scale.base_rate,
+            warmup=min(WARMUP, scale.base_steps // 5),
+            weight_decay=WEIGHT_DECAY,
+        ),
+        bos=chat.bos,
+        visual=chat.visual,
+        dtype=scale.dtype,
+    )
+    params = lvlm.init(config, jax.random.key(SEED))
+    one = jnp.ones(1)
+    runs = Runs(
+        key=jax.random.key(SEED + 1)[None],
+        start=one.astype(jnp.int32),
+        length=one.astype(jnp.int32),
+        first=one.astype(jnp.int32),
+        count=one.astype(jnp.int32),
+        picture_weight=one,
+        question_weight=jnp.ones((1, len(register.questions))),
+    )
+    trained = train(
+        program,
+        jax.tree.map(lambda leaf: leaf[None], params),
+        runs,
+        Data(None, with_pixels(pictures), bank),
+        lambda step, seen: say(
+            f"image model, step {step} of {scale.base_steps}: loss {seen['loss']:.3f}, "
+            f"accuracy {seen['accuracy']:.3f}"
+        ),
+    )
+    model_directory.save(
+        directory,
+        config=config,
+        params=jax.tree.map(lambda leaf: jax.device_get(leaf[0]), trained),
+        tokenizer=tokenizer,
+        card=f"# The image model of the studies\n\nTrained on pictures alone: {asdict(scale)}\n",
+    )

@@ -1,0 +1,73 @@
+"""Puts every question about every clip to all runs of a program at once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fewvid.models import lvlm
+from fewvid.models.config import visual_tokens_per_frame
+from fewvid.studies.bank import NOTHING, Bank, lay_out
+from fewvid.studies.corpus import Corpus, batch
+from fewvid.studies.trial import Program
+
+ROWS = 50  # clips of a batch
+
+
+def ask_all(
+    program: Program, params: Any, corpus: Corpus, bank: Bank, *, one_frame: bool = False
+) -> np.ndarray:
+    """bool[R,n,Q]: whether run r's likeliest valid answer to question q about clip n is right.
+
+    params have a leading axis R. one_frame: every frame is the clip's middle one, times kept.
+    The first of program.keep is the K.
+    """
+    asked = np.asarray(corpus.asked)
+    count = len(asked)
+    size = min(ROWS, count)
+    rows = np.resize(np.arange(count), (-(-count // size), size))
+    right = jax.jit(partial(_all_rows, program, one_frame))(params, corpus, bank, rows)
+    runs = len(right)
+    return np.asarray(right).reshape(runs, -1, asked.shape[1])[:, :count]
+
+
+def _all_rows(program: Program, one_frame: bool, params, corpus: Corpus, bank: Bank, rows):
+    one = partial(_right, program, one_frame)
+    over_runs = jax.vmap(one, in_axes=(0, None, None, None))
+    found = jax.lax.map(lambda part: over_runs(params, corpus, bank, part), rows)
+    return jnp.moveaxis(found, 1, 0)
+
+
+def _right(program: Program, one_frame: bool, params, corpus: Corpus, bank: Bank, rows):
+    """bool[B,Q] for the clips at rows int32[B]."""
+    chosen = corpus.asked[rows].astype(jnp.int32)
+    seen = batch(corpus, rows)
+    frames, keep = len(corpus.times), program.keep[0]
+    if one_frame:
+        for name in ("pixels", "feature_tokens", "feature_response"):
+            if name in seen:
+                middle = seen[name][:, frames // 2, None]
+                seen[name] = jnp.broadcast_to(middle, seen[name].shape)
+    visual = frames * visual_tokens_per_frame(program.model, keep)
+    text = lay_out(bank, chosen, visual, program.bos, program.visual)
+    # Only the first id of each answer: the valid answers differ in it.
+    first = text["answer_positions"].reshape(*chosen.shape, -1)[..., 0]
+    logits = lvlm.answer_logits(
+        program.model,
+        params,
+        seen | text | {"answer_positions": first},
+        keep=keep,
+        sampler=program.sampler,
+        rng=jax.random.key(0),
+        dtype=jnp.dtype(program.dtype),
+        visual_id=program.visual,
+    )
+    at = jnp.maximum(chosen, 0)
+    valid = bank.valid[at]
+    among = jnp.take_along_axis(logits, jnp.maximum(valid, 0), axis=-1)
+    best = jnp.where(valid == NOTHING, -jnp.inf, among).argmax(-1)
+    return best == bank.right[at]

@@ -1,0 +1,75 @@
+"""The page of a study: what was asked, what was found, the figures, the table, how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fewvid.studies.reports.report import Report
+from fewvid.studies.results import Results
+
+FILE = "README.md"
+
+
+def write(results: Results, out: Path, report: Report) -> None:
+    """Draws the figures and writes the page into `out`."""
+    for picture in report.pictures:
+        picture.draw(results, out / picture.file)
+    (out / FILE).write_text("\n".join(_lines(results, report)) + "\n", encoding="utf-8")
+
+
+def _lines(results: Results, report: Report) -> list[str]:
+    values = results.values
+    study = values["config"]
+    lines = [f"# {report.title}", "", f"*{report.asks}*", "", "## What was found", ""]
+    if study["size"] == "tiny":
+        lines += ["A run of minutes to see that all works; **its numbers mean nothing**.", ""]
+    lines += [f"- {finding}" for finding in report.findings(results)]
+    for picture in report.pictures:
+        lines += ["", f"![{picture.caption}]({picture.file})", "", picture.caption]
+    lines += ["", "## How", "", report.how, ""]
+    lines += _recipe(results)
+    lines += ["", "## All cells", "", *table(results, report.columns)]
+    lines += [
+        "",
+        "Per cent of questions whose likeliest valid answer is the right one, mean over the "
+        f"dimensions of a kind, ± half of a 95 % interval over {study['seeds']} seeds (Student's "
+        "t) and over the questions asked (binomial).",
+        "",
+        "## To repeat it",
+        "",
+        "```bash",
+        values["command"],
+        "```",
+        f"{values['device']}, {values['minutes']:g} minutes of training and exams, "
+        f"fewvid {values['versions']['fewvid']}, jax {values['versions']['jax']}, "
+        f"{values['date']}. All numbers are in [results.json](results.json).",
+    ]
+    return lines
+
+
+def _recipe(results: Results) -> list[str]:
+    study = results.values["config"]
+    scale = study["scale"]
+    encoder = scale["model"]["encoder"]
+    tokens = (encoder["image_size"] // encoder["patch_size"]) ** 2
+    return [
+        f"World `shapes`, {encoder['image_size']} x {encoder['image_size']} pixels, N = {tokens} "
+        f"tokens a frame. {scale['steps']} steps of {scale['batch_clips']} clips and "
+        f"{scale['batch_pictures']} pictures with {scale['questions']} questions each; exams of "
+        f"{scale['test']} clips and pictures that nothing was trained on; every cell starts from "
+        "one image model.",
+    ]
+
+
+def table(results: Results, columns: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Markdown: a line a cell, an estimate a column; a dash where a cell did not sit the exam."""
+    heads = ["cell", *(heading for heading, _, _ in columns)]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for name, cell in results.cells.items():
+        found = [
+            str(results.estimate(name, exam, of)) if exam in cell["scores"] else "–"
+            for _, exam, of in columns
+        ]
+        lines.append(f"| {name} | {' | '.join(found)} |")
+    return lines

@@ -1,0 +1,158 @@
+"""The sizes of the studies, and the words that configs/studies/*.py are written in.
+
+A config lists cells and exams; what they share is here, so that the same cell of two studies is the
+same experiment, trained once (`--cells`).
+
+THE DEFAULTS OF A CELL (sampler, K, strategy, clips) ARE THE PRODUCT'S.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from fewvid.errors import UserError, closest
+from fewvid.models.config import (
+    AdapterConfig,
+    DecoderConfig,
+    EncoderConfig,
+    LvlmConfig,
+    SamplerConfig,
+)
+from fewvid.studies.config import CellConfig, ExamConfig, ScaleConfig, StudyConfig
+
+Config = Any
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a study is. clips: 100 % of the videos; keep: the K of a cell that names none."""
+
+    name: str
+    seeds: int
+    clips: int
+    keep: int
+    frames: int
+    scale: ScaleConfig
+
+    @property
+    def tokens(self) -> int:
+        """N, the tokens of a frame."""
+        return EncoderConfig(**self.scale.model["encoder"]).tokens
+
+
+def _model(patch: int, **smaller: Any) -> dict[str, Any]:
+    return LvlmConfig(
+        EncoderConfig(patch_size=patch, **smaller),
+        SamplerConfig(),
+        AdapterConfig(queries="tokens", change=True),
+        DecoderConfig(vocab_size=256, depth=3),
+    ).to_dict()
+
+
+SIZES = {
+    "tiny": Size(
+        name="tiny",
+        seeds=2,
+        clips=48,
+        keep=2,
+        frames=8,
+        scale=ScaleConfig(
+            model=_model(16, width=32, depth=1, heads=2, mlp_width=64),
+            base_pictures=128,
+            base_steps=20,
+            base_batch=16,
+            base_rate=2e-3,
+            base_keep=(16,),
+            pictures=64,
+            test=16,
+            steps=10,
+            batch_clips=4,
+            batch_pictures=2,
+            questions=4,
+            rate=3e-3,
+            decoder_rate=0.4,
+            warmup=2,
+            weight_decay=0.02,
+            together=8,
+        ),
+    ),
+    "full": Size(
+        name="full",
+        seeds=3,
+        clips=20_000,
+        keep=32,
+        frames=8,
+        scale=ScaleConfig(
+            model=_model(4),
+            base_pictures=60_000,
+            base_steps=8000,
+            base_batch=128,
+            base_rate=1e-3,
+            base_keep=(32,),
+            pictures=20_000,
+            test=1000,
+            steps=1500,
+            batch_clips=48,
+            batch_pictures=16,
+            questions=6,
+            rate=3e-3,
+            decoder_rate=0.4,
+            warmup=50,
+            weight_decay=0.02,
+            together=12,
+            dtype="bfloat16",
+        ),
+    ),
+}
+
+CLIPS = ExamConfig("clips")
+ONE_FRAME = ExamConfig("one frame", one_frame=True)
+PICTURES = ExamConfig("pictures", medium="image")
+
+
+def size(arg: str) -> Size:
+    """The size that a config's argument names. Raises UserError listing them."""
+    if arg not in SIZES:
+        raise UserError(
+            f"unknown config argument {arg!r}; write config.py:ARG with ARG one of "
+            f"{', '.join(SIZES)}.{closest(arg, SIZES)}"
+        )
+    return SIZES[arg]
+
+
+def cell(chosen: Size, name: str, **changes: Any) -> CellConfig:
+    """The product's recipe but for `changes`, which are fields of CellConfig."""
+    values: dict[str, Any] = {
+        "keep": chosen.keep,
+        "clips": chosen.clips,
+        "frames": chosen.frames,
+    }
+    return CellConfig(name=name, **values | changes)
+
+
+def study(
+    name: str,
+    chosen: Size,
+    cells: Sequence[CellConfig],
+    exams: Sequence[ExamConfig] = (CLIPS, PICTURES),
+    *,
+    measure: Sequence[str] = (),
+    scale: Mapping[str, Any] | None = None,
+) -> Config:
+    """A study as a ConfigDict. scale: changes of the size's ScaleConfig."""
+    made = StudyConfig(
+        study=name,
+        size=chosen.name,
+        seeds=chosen.seeds,
+        scale=chosen.scale,
+        cells=tuple(cells),
+        exams=tuple(exams),
+        measure=tuple(measure),
+    )
+    config = ConfigDict(asdict(made))
+    config.scale.update(scale or {})
+    return config

@@ -1,0 +1,155 @@
+"""A study from its config to its page, going on from what an earlier try has finished.
+
+    {out}/base/            the image model that all cells start from (or --base)
+    {out}/cells/*.json     finished cells (or --cells, which several studies may share)
+    {out}/results.json     all numbers, with the config, the device and the versions
+    {out}/*.png, README.md the figures and the page
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from fewvid.errors import UserError
+from fewvid.studies import base as image_model
+from fewvid.studies import costs, identity, page
+from fewvid.studies.cells import groups, run_group, shelves
+from fewvid.studies.config import StudyConfig
+from fewvid.studies.library import Library
+from fewvid.studies.reports import REPORTS
+from fewvid.studies.results import Results
+from fewvid.studies.store import Store, digest_of
+
+Say = Callable[[str], None]
+MEASURES = {"costs": costs.measure, "identity": identity.measure}
+
+
+def run(
+    study: StudyConfig,
+    out: Path,
+    *,
+    say: Say,
+    command: str = "",
+    base_dir: Path | None = None,
+    cells_dir: Path | None = None,
+    minutes: float | None = None,
+) -> Results | None:
+    """Trains what is missing, then writes results.json, the figures and the page.
+
+    minutes: no cell is begun after them; None is returned where some are left for the next try.
+    Raises UserError for a study without a report, or a base of other sizes.
+    """
+    if study.study not in REPORTS:
+        raise UserError(f"config.study is {study.study!r}, wanted one of {', '.join(REPORTS)}")
+    started = time.monotonic()
+    base_dir = base_dir or out / "base"
+    base = image_model.ensure(study.scale, base_dir, say)
+    store = Store(cells_dir or out / "cells", digest_of(base_dir))
+    if not _train_missing(study, base, store, say, started, minutes):
+        return None
+    cells = {}
+    for cell in study.cells:
+        found = store.find(study, cell)
+        assert found is not None
+        cells[cell.name] = {"config": asdict(cell), **found}
+    results = {
+        "study": study.study,
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+        "device": _device(),
+        "versions": {"fewvid": _version("fewvid"), "jax": _version("jax")},
+        "minutes": round(sum(cell["seconds"] for cell in cells.values()) / 60, 1),
+        "config": asdict(study),
+        "cells": cells,
+    }
+    old = _read(out / "results.json")
+    for name in study.measure:
+        known = old.get(name) if old.get("device") == results["device"] else None
+        say(f"measuring {name}" if known is None else f"{name} were measured before")
+        results[name] = MEASURES[name](study, base) if known is None else known
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "results.json", json.dumps(results, indent=1) + "\n")
+    found = Results(results)
+    page.write(found, out, REPORTS[study.study])
+    return found
+
+
+def _train_missing(
+    study: StudyConfig, base: Any, store: Store, say: Say, started: float, minutes: float | None
+) -> bool:
+    """Whether all cells are there now."""
+    missing = {cell.name for cell in study.cells if store.find(study, cell) is None}
+    # A cell that others apply is trained with them: its parameters are not kept.
+    missing |= {cell.of for cell in study.cells if cell.name in missing and cell.of}
+    todo = [cell for cell in study.cells if cell.name in missing]
+    if not todo:
+        return True
+    say(f"{len(study.cells) - len(todo)} of {len(study.cells)} cells are finished")
+    library = Library(base, study.scale.dtype)
+    for cell in study.cells:
+        for shelf, count in shelves(study, cell):
+            library.need(shelf, count)
+    bank = library.draw(say)
+    for group in groups(study, base, todo):
+        if minutes is not None and time.monotonic() - started > 60 * minutes:
+            say(f"{minutes:g} minutes are over; the same command goes on")
+            return False
+        begun = time.monotonic()
+        followers = [cell for cell in todo if cell.of]
+        scores = run_group(study, base, library, bank, group, followers, say)
+        seconds = (time.monotonic() - begun) / len(scores)
+        for name, found in scores.items():
+            store.keep(study, study.cell(name), found, seconds)
+            say(f"{name}: {_short(found)} ({seconds:.0f} s)")
+    return True
+
+
+def _short(scores: dict[str, dict[str, Any]]) -> str:
+    parts = []
+    for exam, dimensions in scores.items():
+        for kind in ("temporal", "static"):
+            shares = [
+                sum(d["right"]) / len(d["right"]) / d["total"]
+                for d in dimensions.values()
+                if d["kind"] == kind
+            ]
+            if shares:
+                parts.append(f"{exam} {kind} {100 * sum(shares) / len(shares):.1f} %")
+    return ", ".join(parts)
+
+
+def _device() -> str:
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return f"CPU, {len(os.sched_getaffinity(0))} cores"
+    return f"{len(jax.devices())} x {device.device_kind}"
+
+
+def _version(package: str) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        import fewvid
+
+        return getattr(fewvid, "__version__", "")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def _write(file: Path, text: str) -> None:
+    beside = file.with_suffix(".part")
+    beside.write_text(text)
+    os.replace(beside, file)

@@ -1,0 +1,175 @@
+"""Many runs of one program trained at once: what differs between them is data, not code.
+
+The runs of a program (seeds, amounts of data, kinds of questions) are stacked along a leading axis
+and trained in one `vmap`, up to `CHUNK` steps a call in one `scan`. A small model leaves most of an
+accelerator idle; twelve of them cost little more than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fewvid.models import lvlm
+from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
+from fewvid.studies.bank import Bank, choose, lay_out
+from fewvid.studies.corpus import Corpus, batch
+from fewvid.training import trainable as subtree
+from fewvid.training.optimizer import make_optimizer
+from fewvid.training.stage import OptimizerConfig
+
+CHUNK = 50
+Params = Any
+Progress = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a compiled step hangs on.
+
+    keep: K, or several, one of which is drawn at each step. clips, pictures: rows of a batch
+    (either may be 0). questions: S, of a row. trainable: regexes over parameter paths.
+    """
+
+    model: LvlmConfig
+    keep: tuple[int, ...]
+    sampler: str
+    clips: int
+    pictures: int
+    questions: int
+    steps: int
+    trainable: tuple[str, ...]
+    optimizer: OptimizerConfig
+    bos: int | None
+    visual: int
+    dtype: str = "float32"
+    remat: bool = False
+
+
+class Runs(NamedTuple):
+    """R runs; every field has a leading axis R.
+
+    key: of all that is random; start, length, first and count int32: the clips that are trained on
+    are `count` of the `length` from `start` on, beginning at the `first` and going on around the
+    end; picture_weight float32: of an answer about a picture, an
+    answer about a clip having 1; question_weight float32[R,n]: of each question of the bank about
+    a clip.
+    """
+
+    key: jax.Array
+    start: jax.Array
+    length: jax.Array
+    first: jax.Array
+    count: jax.Array
+    picture_weight: jax.Array
+    question_weight: jax.Array
+
+
+class Data(NamedTuple):
+    """What all runs share."""
+
+    clips: Corpus | None
+    pictures: Corpus | None
+    bank: Bank
+
+
+def train(
+    program: Program, params: Params, runs: Runs, data: Data, progress: Progress | None = None
+) -> Params:
+    """Parameters after `program.steps` steps; params and the result have a leading axis R.
+
+    progress(step, {"loss", "accuracy"}) is called after each chunk, with means over the runs.
+    """
+    one = jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[0], tree), params)
+    chosen = subtree.select(one, program.trainable)
+    optimizer = make_optimizer(program.optimizer, program.steps)
+    moving, frozen = jax.vmap(partial(subtree.split, trainable=chosen))(params)
+    moments = jax.vmap(optimizer.init)(moving)
+    advance = jax.jit(partial(_advance, program, optimizer, chosen), donate_argnums=(0, 1))
+    chunk = max(size for size in range(1, CHUNK + 1) if program.steps % size == 0)
+    for start in range(0, program.steps, chunk):
+        steps = jnp.arange(start, start + chunk)
+        moving, moments, metrics = advance(moving, moments, frozen, runs, steps, data)
+        if progress:
+            progress(start + chunk, {name: float(x.mean()) for name, x in metrics.items()})
+    return jax.vmap(partial(subtree.merge, trainable=chosen))(moving, frozen)
+
+
+def _advance(
+    program: Program, optimizer: Any, chosen: Any, moving, moments, frozen, runs, steps, data
+):
+    """Some steps of all runs."""
+
+    def one(moving: Params, moments: Any, frozen: Params, run: Runs, step: jax.Array):
+        key = jax.random.fold_in(run.key, step)
+
+        def objective(moving: Params):
+            whole = subtree.merge(moving, frozen, chosen)
+            return loss(program, whole, run, key, step, data)
+
+        (_, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(moving)
+        updates, moments = optimizer.update(gradients, moments, moving)
+        return optax.apply_updates(moving, updates), moments, metrics
+
+    def all_runs(carry, step):
+        moving, moments, metrics = jax.vmap(one, in_axes=(0, 0, 0, 0, None))(
+            *carry, frozen, runs, step
+        )
+        return (moving, moments), metrics
+
+    (moving, moments), metrics = jax.lax.scan(all_runs, (moving, moments), steps)
+    return moving, moments, metrics
+
+
+def loss(
+    program: Program, params: Params, run: Runs, key: jax.Array, step: jax.Array, data: Data
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Mean cross-entropy over the answers of a batch of clips and pictures, and its metrics."""
+    keys = jax.random.split(key, 6)
+    terms = []
+    if data.clips is not None and program.clips:
+        drawn = jax.random.randint(keys[0], (program.clips,), 0, run.count)
+        rows = run.start + (run.first + drawn) % run.length
+        weight = run.question_weight
+        terms.append((_part(program, params, data.clips, rows, weight, keys[1:3], step, data), 1.0))
+    if data.pictures is not None and program.pictures:
+        rows = jax.random.randint(keys[3], (program.pictures,), 0, len(data.pictures.asked))
+        weight = jnp.ones_like(run.question_weight)
+        part = _part(program, params, data.pictures, rows, weight, keys[4:], step, data)
+        terms.append((part, run.picture_weight))
+    total = sum(w * m["tokens"] for (_, m), w in terms)
+    mean = lambda name: sum(w * m["tokens"] * m[name] for (_, m), w in terms) / total  # noqa: E731
+    return mean("loss"), {"loss": mean("loss"), "accuracy": mean("accuracy")}
+
+
+def _part(program: Program, params, corpus: Corpus, rows, weight, keys, step, data: Data):
+    chosen = choose(keys[0], corpus.asked[rows], weight, program.questions)
+    seen = batch(corpus, rows)
+    frames = len(corpus.times)
+
+    def at(keep: int):
+        visual = frames * visual_tokens_per_frame(program.model, keep)
+        text = lay_out(data.bank, chosen, visual, program.bos, program.visual)
+        return lvlm.loss(
+            program.model,
+            params,
+            seen | text,
+            keep=keep,
+            sampler=program.sampler,
+            rng=keys[1],
+            dtype=jnp.dtype(program.dtype),
+            remat=program.remat,
+            visual_id=program.visual,
+        )
+
+    if len(program.keep) == 1:
+        return at(program.keep[0])
+    # One K for all rows and runs: a function of the step alone, so that `vmap` runs one branch.
+    drawn = jax.random.randint(jax.random.key(step), (), 0, len(program.keep))
+    return jax.lax.switch(drawn, [partial(at, keep) for keep in program.keep])
