@@ -3,7 +3,10 @@
   python -m fewvid data shapes --out runs/world --clips 2000 --images 5000 --seed 0
 
 Clips are mp4, pictures png, questions LLaVA JSON with the `kind` and `dimension` of each. The same
-numbers give the same bytes; train, validation and test share no scene.
+numbers give the same bytes; train, validation and test share no scene. --look, --frames, --motion,
+--clutter and --scale make another world from the same seeds:
+
+  python -m fewvid data shapes --out runs/alt --look alt --frames 16 --motion fast
 """
 
 from __future__ import annotations
@@ -32,6 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shapes.add_argument(
         "--things", type=int, default=2, help="shapes in a scene at most, 1 to 3 (default 2)"
     )
+    shapes.add_argument(
+        "--look", default="shapes", help="how it is drawn: shapes, or alt (default shapes)"
+    )
+    shapes.add_argument("--frames", type=int, default=8, help="frames of a clip (default 8)")
+    shapes.add_argument(
+        "--motion", default="any", help="still, slow or fast: all things are (default any)"
+    )
+    shapes.add_argument(
+        "--clutter", type=int, default=3, help="specks and bars nobody asks about (default 3)"
+    )
+    shapes.add_argument(
+        "--scale", default="any", help="small or large: all things are (default any)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     # the world is made beside its place, which therefore needs a name
     out = args.out if args.out.name else args.out.absolute()
     places.check_folder(out, "--out")
-    from fewvid.data.shapes import write_world
+    from fewvid.data.shapes import Variant, write_world
     from fewvid.training.progress import display
 
     shown = display()
@@ -52,6 +68,13 @@ def run(args: argparse.Namespace) -> int:
             images=args.images,
             seed=args.seed,
             things=args.things,
+            variant=Variant(
+                look=args.look,
+                frames=args.frames,
+                motion=args.motion,
+                clutter=args.clutter,
+                scale=args.scale,
+            ),
             progress=lambda done, total: shown.count("drawing the world", done, total),
         )
     finally:

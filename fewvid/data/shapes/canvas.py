@@ -30,23 +30,23 @@ def blend(
     distance: np.ndarray,
     colours: np.ndarray,
     soft: float = 1.0,
-    strength: float = 1.0,
+    strength: float | np.ndarray = 1.0,
 ) -> None:
     """Paints where the signed distance is negative, with soft edges.
 
     places: int[T,W,W]. distance: frame widths, float[T,W,W]. colours: float32[T,3], or float32[3]
-    for all frames. soft: width of an edge in pixels. strength: 0..1, how much it covers.
+    for all frames. soft: width of an edge in pixels. strength: how much is covered, 0..1, of all
+    or of each pixel (float[T,W,W]).
     """
     size = canvas.shape[-1]
-    alpha = np.minimum(np.maximum(0.5 - distance * (size / soft), 0), 1).astype(np.float32).ravel()
+    alpha = np.minimum(np.maximum(0.5 - distance * (size / soft), 0), 1) * strength
+    alpha = alpha.astype(np.float32).ravel()
     inside = np.flatnonzero(alpha)
     alpha, at = alpha[inside], places.ravel()[inside]
-    if strength != 1.0:
-        alpha *= np.float32(strength)
-    paint = colours[inside // (places.shape[1] * places.shape[2])].T if colours.ndim > 1 else None
-    for channel, plane in enumerate(canvas.reshape(3, -1)):
+    paint = colours[:, None] if colours.ndim == 1 else colours[inside // places[0].size].T
+    for plane, colour in zip(canvas.reshape(3, -1), paint, strict=True):
         here = plane[at]
-        plane[at] = here + alpha * ((colours if paint is None else paint)[channel] - here)
+        plane[at] = here + alpha * (colour - here)
 
 
 def finished(canvas: np.ndarray, rng: np.random.Generator, spread: float) -> np.ndarray:
@@ -55,8 +55,9 @@ def finished(canvas: np.ndarray, rng: np.random.Generator, spread: float) -> np.
     pixels = np.empty((frames, size, size, 3), np.uint8)
     for frame, shown in enumerate(pixels):  # one at a time stays in the cache
         shaded = rng.normal(0.0, spread, shown.shape).astype(np.float32)
-        shaded += np.moveaxis(canvas[:, frame], 0, -1)
+        for channel in range(3):
+            shaded[..., channel] += canvas[channel, frame]
         np.rint(shaded, out=shaded)
-        np.minimum(np.maximum(shaded, 0, out=shaded), 255, out=shaded)
+        np.clip(shaded, 0, 255, out=shaded)
         shown[:] = shaded
     return pixels

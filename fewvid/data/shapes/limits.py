@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from fewvid.data.shapes.questions import CHANCE, chances
 from fewvid.data.shapes.renderers import RENDERERS
@@ -45,19 +46,14 @@ def _check_asked(variant: Variant, things: int) -> None:
                 f"give more, or name dimensions without {name!r}"
             )
     asked = chances(things, variant)
+    possible = ", ".join(chances(things, replace(variant, dimensions=())))
     for name in variant.dimensions:
         if name not in asked:
             raise UserError(
                 f"dimension {name!r} has one answer or none with --things {things} "
                 f"--motion {variant.motion} --scale {variant.scale} and {len(variant.forms)} "
-                f"forms; wanted one of {', '.join(chances(things, _all_asked(variant)))}"
+                f"forms; wanted one of {possible}"
             )
-
-
-def _all_asked(variant: Variant) -> Variant:
-    from dataclasses import replace
-
-    return replace(variant, dimensions=())
 
 
 def _between(key: str, got: int, least: int, most: int) -> None:

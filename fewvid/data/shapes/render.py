@@ -45,8 +45,9 @@ def _background(rng: np.random.Generator, frames: int, size: int) -> np.ndarray:
         phase += rng.random()
         phase *= 2 * np.pi
         wave = np.sin(phase.astype(np.float32))
+        part = np.empty_like(wave)
         for plane, strength in zip(canvas, rng.uniform(-16, 16, 3).astype(np.float32), strict=True):
-            plane += wave * strength
+            plane += np.multiply(wave, strength, out=part)
     return canvas
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fewvid.data.shapes.render import render
+from fewvid.data.shapes.render_alt import render_alt
 from fewvid.data.shapes.scene import Scene
 from fewvid.data.shapes.variant import SIZE
 
 # (scene, size in pixels) -> uint8[frames,size,size,3], RGB
 Renderer = Callable[[Scene, int], np.ndarray]
-RENDERERS: dict[str, Renderer] = {"shapes": render}
+RENDERERS: dict[str, Renderer] = {"shapes": render, "alt": render_alt}
 
 
 def pixels(scenes: Sequence[Scene], look: str, size: int = SIZE) -> np.ndarray:

@@ -198,6 +198,13 @@ def _fill(world: World, out: Path, progress: Progress | None, workers: int) -> N
     for task in tasks:
         for name, records in made[task].items():
             manifests.setdefault(out / task[0] / name, []).extend(records)
+    for split in SPLITS:
+        for medium in MEDIA:
+            if world.count(split, medium) and out / split / f"{medium}s.json" not in manifests:
+                raise UserError(
+                    f"no {medium} of {split} is asked about {', '.join(world.variant.dimensions)}: "
+                    "name dimensions that fit it, or make more of them, or none"
+                )
     for path, records in manifests.items():
         path.write_text(json.dumps(records, indent=0) + "\n")
     counts = {s: {m: world.count(s, m) for m in MEDIA} for s in SPLITS}
