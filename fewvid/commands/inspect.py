@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     print("frame      time   kept   their share of the response")
     for i, time in enumerate(selection.times):
         share = selection.scores[i, selection.indices[i]].sum() / selection.scores[i].sum()
-        print(f"{i + 1:5d}  {time:6.2f} s  {selection.kept:5d}   {share:.0%}")
+        print(f"{i + 1:5d}  {time:6.2f} s  {selection.counts[i]:5d}   {share:.0%}")
     print(overlay.caption(selection))
     print(f"wrote {args.out} ({picture.width} x {picture.height} pixels)")
     return 0

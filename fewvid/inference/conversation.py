@@ -23,8 +23,9 @@ class Answer:
     """What the model said, and what it cost.
 
     frames_used: frames that it saw, which may be fewer than asked for (`notes` says why).
-    tokens_per_frame: N, of which the sampler kept `kept`, of which the decoder read
-      `read_per_frame` (the same number, except where learned queries stand between).
+    tokens_per_frame: N, of which the sampler kept `kept` (on average, where it spends one budget
+      over the clip), of which the decoder read `read_per_frame` (the same number, except where
+      learned queries stand between).
     milliseconds: by part: decode, encode, select, adapt, prefill, generate; and `compile`, which
       only the first answer of a shape spends.
     """

@@ -98,6 +98,9 @@ def caption(selection: Selection) -> str:
     """Model, sampler and how much was kept, as one line."""
     many = "tokens" if selection.tokens != 1 else "token"
     kept = f"{selection.kept} of {selection.tokens} {many} kept in each frame"
+    least, most = min(selection.counts), max(selection.counts)
+    if least < most:
+        kept += f" on average, {least} to {most}"
     return "  ·  ".join(part for part in (selection.model, selection.sampler, kept) if part)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 class Selection:
     """The kept patches of every frame, with the frames themselves as the file shows them.
 
-    indices: int32[T,K], the kept patches of a frame, sorted; patch i lies in row i // grid, column
-      i % grid of the square picture that the encoder sees.
+    indices: for each of T frames int32[K], its kept patches, sorted; patch i lies in row i // grid,
+      column i % grid of the square picture that the encoder sees. Frames keep different numbers,
+      K on average, where the sampler spends one budget over the clip (`temporal`).
     scores: float32[T,N], the visual attention response of every patch.
     frames: uint8[T,H,W,3], in the file's own size and aspect.
     times: float32[T], seconds from the first frame.
@@ -21,7 +22,7 @@ class Selection:
     notes: what a user should know, in plain words, one a line.
     """
 
-    indices: np.ndarray
+    indices: tuple[np.ndarray, ...]
     scores: np.ndarray
     frames: np.ndarray
     times: np.ndarray
@@ -32,8 +33,13 @@ class Selection:
 
     @property
     def kept(self) -> int:
-        """K, the kept patches of a frame."""
-        return int(self.indices.shape[1])
+        """K, the kept patches of a frame, on average."""
+        return sum(self.counts) // len(self.counts)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many patches of each frame are kept."""
+        return tuple(len(indices) for indices in self.indices)
 
     @property
     def tokens(self) -> int:
@@ -43,5 +49,6 @@ class Selection:
     def mask(self) -> np.ndarray:
         """Returns bool[T,grid,grid], true where a patch is kept."""
         mask = np.zeros((len(self.frames), self.tokens), bool)
-        np.put_along_axis(mask, self.indices.astype(np.int64), True, axis=1)
+        for kept, indices in zip(mask, self.indices, strict=True):
+            kept[indices] = True
         return mask.reshape(-1, self.grid, self.grid)

@@ -70,18 +70,18 @@ class View:
     def selection(self) -> Selection:
         """What was kept, with the frames as the file shows them."""
         response, chosen, notes = self.response, self.chosen, self.clip.notes
-        encoder = self.model.config.encoder
+        encoder, count = self.model.config.encoder, len(self.clip.frames)
         if chosen is None:
-            whole = np.arange(encoder.tokens, dtype=np.int32)
-            indices = np.broadcast_to(whole, (len(self.clip.frames), encoder.tokens))
+            kept = np.ones((count, encoder.tokens), bool)
         elif response.shape[-1] == encoder.tokens:
-            indices = np.asarray(chosen.indices[0])
+            kept = np.asarray(samplers.spread(jnp.ones_like(chosen.weights), chosen)[0] > 0)
         else:
             response = self.features.response
             top = jax.lax.top_k(response[0], min(self.kept, encoder.tokens))[1]
-            indices, notes = np.asarray(jnp.sort(top, -1)), (*notes, ELSEWHERE)
+            kept, notes = np.zeros((count, encoder.tokens), bool), (*notes, ELSEWHERE)
+            np.put_along_axis(kept, np.asarray(top), True, axis=1)
         return Selection(
-            indices=indices,
+            indices=tuple(np.flatnonzero(frame).astype(np.int32) for frame in kept),
             scores=np.asarray(response[0], np.float32),
             frames=self.clip.frames,
             times=self.clip.times,

@@ -24,11 +24,13 @@ from fewvid.models.attention import attention, probabilities
 from fewvid.models.config import AdapterConfig, EncoderConfig, SamplerConfig
 from fewvid.models.displacement import displacement
 from fewvid.models.positions import patch_features, time_features
-from fewvid.samplers import Selection, gather
+from fewvid.samplers import Selection, gather, of_frames, spread
 
 TIME_SCALE = 0.5
 # Makes displacements as large as the other changes, so that all learn as fast.
 DISPLACEMENT_SCALE = 8.0
+# Added to the attention logits of a token that is not to be read: e^DROPPED is 0 in float32.
+DROPPED = -1e9
 
 # (candidates float[B,T,N,D], response float32[B,T,N]) -> what was kept; None keeps everything.
 Sample = Callable[[jax.Array, jax.Array], Selection]
@@ -37,8 +39,10 @@ Sample = Callable[[jax.Array, jax.Array], Selection]
 class Visual(NamedTuple):
     """What the decoder reads of the frames, and why.
 
-    tokens float[B,T,M,D_llm]; selection None where everything was kept; response float32[B,T,N]
-    over the candidates of the sampler's site (patches, or query outputs after the adapter).
+    tokens float[B,T,M,D_llm], in the order in which they are read: row t is frame t, but not where
+    a budget was spent over the clip (`Selection.frames`); selection None where everything was kept;
+    response float32[B,T,N] over the candidates of the sampler's site (patches, or query outputs
+    after the adapter).
     """
 
     tokens: jax.Array
@@ -55,6 +59,11 @@ def _gather_heads(y: jax.Array, selection: Selection) -> jax.Array:
     """`gather` of queries, keys or values, float[B,T,N,H,d]."""
     flat = gather(y.reshape(*y.shape[:3], -1), selection)
     return flat.reshape(*flat.shape[:3], *y.shape[3:])
+
+
+def _flat_bias(bias: jax.Array | None) -> jax.Array | None:
+    """float32[B,T,N] -> [B*T,1,1,N], as `attention` takes it."""
+    return None if bias is None else bias.reshape(-1, 1, 1, bias.shape[-1])
 
 
 class Adapter(nn.Module):
@@ -104,10 +113,16 @@ class Adapter(nn.Module):
         seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
         since = time_features(seconds) - time_features(jnp.zeros_like(seconds))
         when = self.time(since.astype(self.dtype))
-        out = self.to_decoder(self.norm_out(seen)) + when[:, :, None]
+        outputs = None if self._reads_kept else selection  # which of them, the frame's own else
+        out = self.to_decoder(self.norm_out(seen)) + of_frames(when, outputs)
         if changed is not None:
             out = out + self.change(changed)
         return Visual(out, selection, response)
+
+    @property
+    def _reads_kept(self) -> bool:
+        """Learned queries read what is kept, so that the outputs are theirs and none is dropped."""
+        return self.config.queries == "learned" and self.sampler.site == "before"
 
     def _pass(self, tokens: jax.Array, x: jax.Array, response: jax.Array, sample: Sample | None):
         """No attention: the kept tokens as they are."""
@@ -129,22 +144,30 @@ class Adapter(nn.Module):
         if self.sampler.response == "adapter" or (learned and not first):
             response = self._response(q, k)
         selection = sample(x, response) if sample and first else None
-        if selection is not None:
+        bias, over_clip = None, selection is not None and selection.frames is not None
+        if selection is not None and not over_clip:
             shown = gather(tokens, selection)
             if learned:  # the queries read what is kept only
                 k, v = (_gather_heads(y, selection) for y in (k, v))
             else:  # what is kept are the queries, and they read the whole frame
                 q, start = _gather_heads(q, selection), gather(start, selection)
-        read = self._attend(q, k, v)
+        elif selection is not None and learned:  # what is kept has no shape of its own in a frame
+            kept = spread(jnp.ones_like(selection.weights), selection)
+            bias = jnp.where(kept > 0, 0.0, DROPPED)
+        read = self._attend(q, k, v, bias)
         seen, changed = start + self.out(read), None
         if self.config.change:
-            then = [self._attend(q[:, 1:], *kv) for kv in zip(earlier(k), earlier(v), strict=True)]
+            biases = (None, None) if bias is None else earlier(bias)
+            before = zip(earlier(k), earlier(v), biases, strict=True)
+            then = [self._attend(q[:, 1:], *kvb) for kvb in before]
             moved = self._moved(tokens, shown)
             if learned:  # a query has moved as what it reads
-                moved = [self._weights(q, k)[:, 1:] @ m for m in moved]
+                moved = [self._weights(q, k, bias)[:, 1:] @ m for m in moved]
             changed = self._since([jnp.abs(read[:, 1:] - old) for old in then], moved)
         if sample and not first:
             selection = sample(seen, response)
+        # Over a clip a frame may keep more queries than K, so all N of each were worked out.
+        if not first or (over_clip and not learned):
             seen = gather(seen, selection)
             changed = None if changed is None else gather(changed, selection)
         return seen, changed, selection, response
@@ -160,11 +183,16 @@ class Adapter(nn.Module):
         later = jnp.concatenate([part.astype(self.dtype) for part in (*difference, *scaled)], -1)
         return jnp.pad(later, ((0, 0), (1, 0), (0, 0), (0, 0)))
 
-    def _attend(self, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-        """float[B,T,S,H,d] over the tokens of the same frame -> float[B,T,S,W]."""
+    def _attend(self, q: jax.Array, k: jax.Array, v: jax.Array, bias: jax.Array | None):
+        """float[B,T,S,H,d] over the tokens of the same frame -> float[B,T,S,W].
+
+        bias float32[B,T,N] or None: added to the logits of each token, for all queries.
+        """
         batch, frames, count = q.shape[:3]
         flat = [y.reshape(batch * frames, *y.shape[2:]) for y in (q, k, v)]
-        return attention(*flat).reshape(batch, frames, count, self.config.width)
+        return attention(*flat, bias=_flat_bias(bias)).reshape(
+            batch, frames, count, self.config.width
+        )
 
     def _heads(self, y: jax.Array) -> jax.Array:
         return y.reshape(*y.shape[:3], self.config.heads, -1)
@@ -181,7 +209,8 @@ class Adapter(nn.Module):
             return patches
         return jnp.einsum("btqn,btn->btq", weights, patches)
 
-    def _weights(self, q: jax.Array, k: jax.Array) -> jax.Array:
+    def _weights(self, q: jax.Array, k: jax.Array, bias: jax.Array | None = None) -> jax.Array:
         """How much each query attends to each token, the mean of the heads: float32[B,T,Q,N]."""
-        flat = [y.reshape(-1, *y.shape[2:]) for y in (q, k)]
-        return probabilities(*flat).mean(axis=1).reshape(*q.shape[:3], k.shape[2])
+        flat_q, flat_k = (y.reshape(-1, *y.shape[2:]) for y in (q, k))
+        weights = probabilities(flat_q, flat_k, _flat_bias(bias)).mean(axis=1)
+        return weights.reshape(*q.shape[:3], k.shape[2])

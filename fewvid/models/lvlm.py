@@ -126,6 +126,7 @@ def see(
     keep: int | None = None,
     sampler: str | None = None,
     query: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
     rng: jax.Array | None = None,
     dtype: Any = jnp.float32,
 ) -> Visual:
@@ -133,7 +134,9 @@ def see(
 
     times float32[B,T] seconds; keep K (None: the config's); sampler a name of
     `fewvid.samplers.SAMPLERS` (None: the config's); query float[B,D], the question in the space of
-    the sampler's candidates, for a sampler that asks for it. K = N runs no sampler at all.
+    the sampler's candidates, for a sampler that asks for it; frame_mask bool[B,T], which frames
+    are real (None: all), so that those that pad a batch take nothing from a budget over the clip.
+    K = N runs no sampler at all.
     """
     kept = kept_tokens(config, keep)
     everything = kept == _candidates(config)
@@ -141,7 +144,12 @@ def see(
     if not everything:
         strategy = samplers.find(sampler or config.sampler.name)
         sample = lambda tokens, response: strategy(  # noqa: E731
-            tokens, keep=kept, response=jax.lax.stop_gradient(response), query=query, rng=rng
+            tokens,
+            keep=kept,
+            response=jax.lax.stop_gradient(response),
+            query=query,
+            rng=rng,
+            frame_mask=frame_mask,
         )
     return _apply(config, params, "see", dtype)(features, times, sample)
 
@@ -167,7 +175,8 @@ def forward(
     """hidden float[B,L,D] of a batch of packed turns (see docs of `data.batches`), and the cache.
 
     The batch holds pixels uint8[B,T,H,W,3], or feature_tokens float[B,T,N,D] and
-    feature_response where the encoder's work was done before, or neither (text alone).
+    feature_response where the encoder's work was done before, or neither (text alone). Where
+    frames pad it, frame_mask bool[B,T] says which are real; a row's placeholders are theirs.
     """
     visual = None
     if "pixels" in batch or "feature_tokens" in batch:
@@ -183,6 +192,7 @@ def forward(
             batch["times"],
             keep=keep,
             sampler=sampler,
+            frame_mask=batch.get("frame_mask"),
             rng=rng,
             dtype=dtype,
         ).tokens

@@ -1,5 +1,6 @@
 """The strategies of the weighted token sampler: which K of a frame's N tokens go on.
 
+K of each frame, or K on average where a strategy spends one budget over the clip (`temporal`).
 All have one signature (see `types.Sampler`); a new one is a file and a row in SAMPLERS.
 """
 
@@ -17,7 +18,7 @@ from fewvid.samplers.pool import pool
 from fewvid.samplers.random import random
 from fewvid.samplers.stride import stride
 from fewvid.samplers.temporal import temporal
-from fewvid.samplers.types import Sampler, Selection, gather
+from fewvid.samplers.types import Sampler, Selection, gather, of_frames, spread
 
 SAMPLERS: dict[str, Sampler] = {
     "random": random,
@@ -42,4 +43,4 @@ def find(name: str) -> Sampler:
     return SAMPLERS[name]
 
 
-__all__ = ["SAMPLERS", "Sampler", "Selection", "find", "gather"]
+__all__ = ["SAMPLERS", "Sampler", "Selection", "find", "gather", "of_frames", "spread"]

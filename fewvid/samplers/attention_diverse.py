@@ -21,6 +21,7 @@ def attention_diverse(
     keys: jax.Array | None = None,
     query: jax.Array | None = None,
     rng: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
 ) -> Selection:
     """s_{t+1} = argmax_j a_j min_{i in chosen} (1 - cos(x_i, x_j)), a the response of the frame.
 
@@ -31,7 +32,7 @@ def attention_diverse(
     Responses are divided by the highest of the frame, which changes no choice and lets none
     underflow. Raises UserError without a response.
     """
-    del query, rng
+    del query, rng, frame_mask
     if response is None:
         raise UserError(
             "the sampler 'attention_diverse' needs a response; use --sampler maxmin, which does not"

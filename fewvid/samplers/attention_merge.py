@@ -23,6 +23,7 @@ def attention_merge(
     keys: jax.Array | None = None,
     query: jax.Array | None = None,
     rng: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
 ) -> Selection:
     """topK1(a) as they are, and K2 = K - K1 targets x_t' = (x_t + mean of those assigned to t) / 2.
 
@@ -33,7 +34,7 @@ def attention_merge(
     with the tokens. VisionZip adds x_t + mean; half of it has the same direction, and weights of
     sum 1. K2 is at least 1, but 0 at K = 1. Raises UserError without a response.
     """
-    del query, rng
+    del query, rng, frame_mask
     if response is None:
         raise UserError(
             "the sampler 'attention_merge' needs a response; "

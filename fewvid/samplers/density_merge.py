@@ -22,6 +22,7 @@ def density_merge(
     keys: jax.Array | None = None,
     query: jax.Array | None = None,
     rng: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
 ) -> Selection:
     """Centres topK(rho_i delta_i), every other token to its nearest centre, x_c' = mean of them.
 
@@ -32,7 +33,7 @@ def density_merge(
     HoliTom and FastVID, which weigh the centre by a beta of its own; here all of a cluster count
     alike. tokens float[B,T,N,D].
     """
-    del query, rng
+    del query, rng, frame_mask
     choose = jax.vmap(jax.vmap(partial(_choose, keep=keep)))
     indices, scores, merge = choose(cosine(tokens if keys is None else keys))
     whole = keep == tokens.shape[2]

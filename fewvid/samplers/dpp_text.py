@@ -24,6 +24,7 @@ def dpp_text(
     keys: jax.Array | None = None,
     query: jax.Array | None = None,
     rng: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
 ) -> Selection:
     """Greedy MAP of a determinantal point process with kernel L = diag(r) S diag(r).
 
@@ -33,7 +34,7 @@ def dpp_text(
     of CLIP's patches and texts is upside down; a query here lives in the tokens' own space.
     tokens float[B,T,N,D], query float[B,D]. Raises UserError without a query.
     """
-    del rng
+    del rng, frame_mask
     if query is None:
         raise UserError(
             "the sampler 'dpp_text' needs the question's embedding (query) and was given none; "

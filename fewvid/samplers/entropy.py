@@ -17,6 +17,7 @@ def entropy(
     keys: jax.Array | None = None,
     query: jax.Array | None = None,
     rng: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
 ) -> Selection:
     """topK of -log mean_j S_ij^2, S = cos(X, X) of a frame; tokens float[B,T,N,D].
 
@@ -26,6 +27,6 @@ def entropy(
     entropy would go with the token. That matrix entropy is a measure for pruning is EntropyPrune's
     idea (arXiv 2602.17196), which takes it of each token's heads; here it is of the frame's tokens.
     """
-    del query, rng
+    del query, rng, frame_mask
     repeated = jnp.square(cosine(tokens if keys is None else keys)).mean(axis=-1)
     return top(-jnp.log(jnp.maximum(repeated, 1e-12)), keep, response)

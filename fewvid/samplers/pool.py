@@ -18,12 +18,14 @@ def pool(
     keys: jax.Array | None = None,
     query: jax.Array | None = None,
     rng: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
 ) -> Selection:
     """x_k = mean of the tokens of cell k (`grid.cells`); its index is the middle patch of the cell.
 
     tokens float[B,T,N,D]. Average pooling, the grid baseline of video LVLMs. Like `stride` it
     knows places alone: permuting the tokens does not permute the choice.
     """
+    del frame_mask
     chosen = stride(tokens, keep=keep, response=response, keys=keys, query=query, rng=rng)
     batch, frames, count, _ = tokens.shape
     if keep == count:

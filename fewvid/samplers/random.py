@@ -16,13 +16,14 @@ def random(
     keys: jax.Array | None = None,
     query: jax.Array | None = None,
     rng: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
 ) -> Selection:
     """K of N without replacement, every subset equally likely, frames apart.
 
     tokens float[B,T,N,D]. The same rng gives the same choice however the batch is sharded.
     Raises UserError without an rng.
     """
-    del keys, query
+    del keys, query, frame_mask
     if rng is None:
         raise UserError("the sampler 'random' needs a random key; give --seed")
     return top(jax.random.uniform(rng, tokens.shape[:3]), keep, response)

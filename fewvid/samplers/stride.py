@@ -17,12 +17,13 @@ def stride(
     keys: jax.Array | None = None,
     query: jax.Array | None = None,
     rng: jax.Array | None = None,
+    frame_mask: jax.Array | None = None,
 ) -> Selection:
     """The middle patches of `grid.cells`, a stride along both axes. tokens float[B,T,N,D].
 
     It knows places, not contents: permuting the tokens does not permute the choice.
     """
-    del keys, query, rng
+    del keys, query, rng, frame_mask
     batch, frames, count, _ = tokens.shape
     middles = jnp.asarray(cells(count, keep)[1])
     indices = jnp.broadcast_to(middles, (batch, frames, keep))

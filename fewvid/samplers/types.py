@@ -9,18 +9,23 @@ import jax.numpy as jnp
 
 
 class Selection(NamedTuple):
-    """The kept tokens of each frame.
+    """The kept tokens, K of each frame or, where `frames` says so, T * K of a clip.
 
     indices int32[B,T,K], sorted and unique within a frame; weights float32[B,T,K], the response
-    of the kept tokens with mean 1 over them; scores float32[B,T,N], what the strategy ranked by;
-    merge float32[B,T,K,N] or None: how the dropped tokens are mixed into the kept ones, each row
-    of sum 1; None at K = N, where there is nothing to mix.
+    of the kept tokens with mean 1 over those of a frame; scores float32[B,T,N], what the strategy
+    ranked by; merge float32[B,T,K,N] or None: how the dropped tokens are mixed into the kept ones,
+    each row of sum 1; None at K = N, where there is nothing to mix.
+
+    frames int32[B,T,K] or None: the frame that each kept token is of, where a strategy spends one
+    budget over the clip and frames keep different numbers. In reading order the pairs
+    (frame, index) are then sorted and unique; row t is not frame t. None: row t is frame t.
     """
 
     indices: jax.Array
     weights: jax.Array
     scores: jax.Array
     merge: jax.Array | None = None
+    frames: jax.Array | None = None
 
 
 class Sampler(Protocol):
@@ -35,11 +40,14 @@ class Sampler(Protocol):
         keys: jax.Array | None = None,
         query: jax.Array | None = None,
         rng: jax.Array | None = None,
+        frame_mask: jax.Array | None = None,
     ) -> Selection:
         """tokens float[B,T,N,D], response float32[B,T,N]; keys float[B,T,N,d], what tokens are
         compared by where a strategy compares them (None: the tokens); query float[B,D], the
-        question in the tokens' own space; rng a random key. Scores are float32 and take no
-        gradient: it flows through what is kept or merged. Raises UserError for a missing input.
+        question in the tokens' own space; rng a random key; frame_mask bool[B,T], which frames are
+        real, for a strategy that looks beyond a frame: real ones come first, those after them pad
+        the batch (None: all are real). Scores are float32 and take no gradient: it flows through
+        what is kept or merged. Raises UserError for a missing input.
         """
         ...
 
@@ -68,4 +76,33 @@ def gather(tokens: jax.Array, selection: Selection | None) -> jax.Array:
             "btkn,btnd->btkd", selection.merge, tokens.astype(jnp.float32), precision="highest"
         )
         return mixed.astype(tokens.dtype)
-    return jnp.take_along_axis(tokens, selection.indices[..., None], axis=2)
+    if selection.frames is None:
+        return jnp.take_along_axis(tokens, selection.indices[..., None], axis=2)
+    batch, frames, count, width = tokens.shape
+    clip = tokens.reshape(batch, frames * count, width)
+    kept = jnp.take_along_axis(clip, places(selection)[..., None], axis=1)
+    return kept.reshape(batch, frames, -1, width)
+
+
+def places(selection: Selection) -> jax.Array:
+    """Where the kept tokens are among all of the clip, int32[B,T*K], sorted: frame * N + index."""
+    batch, frames, count = selection.scores.shape
+    of = jnp.arange(frames)[:, None] if selection.frames is None else selection.frames
+    return (of * count + selection.indices).reshape(batch, -1).astype(jnp.int32)
+
+
+def spread(values: jax.Array, selection: Selection) -> jax.Array:
+    """float[B,T,K] of the kept tokens -> float[B,T,N]: at their places, and 0 elsewhere."""
+    batch, frames, count = selection.scores.shape
+    nothing = jnp.zeros(frames * count, values.dtype)
+    put = jax.vmap(lambda place, value: nothing.at[place].set(value, unique_indices=True))
+    return put(places(selection), values.reshape(batch, -1)).reshape(batch, frames, count)
+
+
+def of_frames(x: jax.Array, selection: Selection | None) -> jax.Array:
+    """What is said of frames, float[B,T,D], for each kept token: float[B,T,K,D], or [B,T,1,D]."""
+    if selection is None or selection.frames is None:
+        return x[:, :, None]
+    shape = selection.frames.shape
+    kept = jnp.take_along_axis(x, selection.frames.reshape(len(x), -1, 1), axis=1)
+    return kept.reshape(*shape, -1)

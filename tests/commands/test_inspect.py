@@ -17,6 +17,19 @@ def test_a_quarter_is_kept_where_nobody_says_how_many(directory, video, tmp_path
         assert picture.width > 700
 
 
+def test_frames_of_a_budget_over_the_clip_have_their_own_numbers(
+    directory, video, tmp_path, capsys
+):
+    given = ["inspect", str(directory), str(video), "--sampler", "temporal", "--frames", "6"]
+    assert main([*given, "--out", str(tmp_path / "a.png")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    kept = [int(line.split()[3]) for line in lines[1:7]]
+    assert kept[0] == 4
+    assert sum(kept) == 24
+    assert min(kept) < max(kept)
+    assert f"4 of 16 tokens kept in each frame on average, {min(kept)} to {max(kept)}" in lines[7]
+
+
 def test_a_question_is_answered(directory, video, tmp_path, capsys):
     out, question = str(tmp_path / "a.png"), "How many?"
     assert main(["inspect", str(directory), str(video), "--out", out, "--question", question]) == 0

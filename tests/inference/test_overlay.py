@@ -1,5 +1,7 @@
 """The picture: bright where kept, dim where dropped, in the video's own aspect."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +13,7 @@ from fewvid.inference.selection import Selection
 
 def selection(count=8, height=60, width=80, grid=4, kept=(5, 6), colour=(200, 100, 50)):
     frames = np.broadcast_to(np.uint8(colour), (count, height, width, 3))
-    indices = np.tile(np.int32(kept), (count, 1))
+    indices = (np.array(kept, np.int32),) * count
     scores = np.full((count, grid**2), 1 / grid**2, np.float32)
     return Selection(indices, scores, frames, np.arange(count, dtype=np.float32) / 4, grid)
 
@@ -95,3 +97,13 @@ def test_a_video_of_one_pixel_can_be_drawn():
 def test_the_caption_says_model_sampler_and_k_of_n():
     assert overlay.caption(selection()) == "2 of 16 tokens kept in each frame"
     assert overlay.caption(selection(kept=(5,))) == "1 of 16 tokens kept in each frame"
+
+
+def test_frames_that_keep_different_numbers_are_drawn_and_told_so():
+    chosen = selection(count=2)
+    chosen = dataclasses.replace(chosen, indices=(np.array([5]), np.array([0, 6, 15])))
+    assert (chosen.counts, chosen.kept) == ((1, 3), 2)
+    assert [np.flatnonzero(frame).tolist() for frame in chosen.mask()] == [[5], [0, 6, 15]]
+    said = "2 of 16 tokens kept in each frame on average, 1 to 3"
+    assert overlay.caption(chosen) == said
+    assert overlay.draw(chosen).width >= 720

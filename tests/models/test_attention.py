@@ -32,3 +32,15 @@ def test_grouped_queries_share_keys_in_order():
 def test_a_row_that_sees_nothing_stays_finite():
     q = np.ones((1, 2, 1, 4), np.float32)
     assert np.isfinite(attention(q, q, q, mask=np.zeros((1, 1, 2, 2), bool))).all()
+
+
+def test_a_bias_weighs_the_keys():
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(2, 5, 2, 4)).astype(np.float32) for _ in range(3))
+    weights = rng.uniform(0.1, 3, (2, 5)).astype(np.float32)
+    bias = np.log(weights)[:, None, None]
+    expected = np.asarray(probabilities(q, k)) * weights[:, None, None]
+    expected /= expected.sum(-1, keepdims=True)
+    np.testing.assert_allclose(probabilities(q, k, bias), expected, rtol=1e-5)
+    read = np.einsum("bhst,bthd->bshd", expected, v)
+    np.testing.assert_allclose(attention(q, k, v, bias=bias), read, atol=1e-5)

@@ -27,6 +27,11 @@ def choice(name, tokens, keep, response=None, query=None):
     return found, found.indices[0, 0].tolist()
 
 
+def pairs(found):
+    """The (frame, index) of all that is kept of the first clip, in reading order."""
+    return list(zip(found.frames[0].ravel().tolist(), found.indices[0].ravel().tolist(), strict=1))
+
+
 def test_attention_keeps_the_highest_and_the_first_of_equals():
     tokens = frame(*AXES)
     assert choice("attention", tokens, 2, [0.1, 0.4, 0.2, 0.3, 0])[1] == [1, 3]
@@ -125,10 +130,21 @@ def test_temporal_keeps_what_is_rare_at_first_and_then_what_changes():
     a, b, c, d, _ = AXES
     clip = np.concatenate([frame(a, a, a, b), frame(a, a, c, b), frame(d, a, c, b)], axis=1)
     found = COMPILED["temporal"](clip, keep=1)
-    assert found.indices[0, :, 0].tolist() == [3, 2, 0]
+    assert pairs(found) == [(0, 3), (1, 2), (2, 0)]
     still = COMPILED["temporal"](np.repeat(clip[:, :1], 3, axis=1), keep=1)
-    assert still.indices[0, :, 0].tolist() == [3, 3, 3]  # where nothing moved, the rare one
-    assert COMPILED["temporal"](clip[:, :1], keep=1).indices.tolist() == [[[3]]]
+    assert pairs(still) == [(0, 3), (1, 3), (2, 3)]  # where nothing moved, the rare one
+    assert pairs(COMPILED["temporal"](clip[:, :1], keep=1)) == [(0, 3)]
+
+
+def test_temporal_spends_where_something_changes_and_leaves_no_frame_out():
+    a, b, c, d, e = AXES
+    clip = [frame(a, a, a, b), frame(a, a, a, b), frame(c, d, e, b), frame(c, d, e, b)]
+    found = COMPILED["temporal"](np.concatenate(clip, axis=1), keep=2)
+    # of the first its own 2; of the others 6: the 3 that changed, and of each still one the rarest
+    assert [t for t, _ in pairs(found)].count(0) == 2
+    assert {(1, 3), (2, 0), (2, 1), (2, 2)} < set(pairs(found))
+    assert any(t == 3 for t, _ in pairs(found))
+    assert len(set(pairs(found))) == 8
 
 
 def test_density_merge_averages_each_cluster_into_its_middle():

@@ -9,7 +9,8 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from fewvid.errors import UserError
-from fewvid.samplers import SAMPLERS, Selection, find, gather
+from fewvid.samplers import SAMPLERS, Selection, find, gather, spread
+from fewvid.samplers.types import places
 
 TOKENS = np.random.default_rng(0).normal(size=(8, 3, 16, 4)).astype(np.float32)
 RESPONSE = np.random.default_rng(1).dirichlet(np.ones(16), (8, 3)).astype(np.float32)
@@ -27,30 +28,40 @@ def choose(name, tokens=TOKENS, keep=5, response=RESPONSE, query=QUERY, **more):
     return COMPILED[name](tokens, keep=keep, **given)
 
 
-def check(indices, keep):
-    indices = np.asarray(indices)
-    assert indices.shape == (8, 3, keep)
-    assert indices.dtype == np.int32
-    assert (np.diff(indices) > 0).all()
-    assert 0 <= indices.min() <= indices.max() < 16
+def check(found, keep):
+    for array, most in ((found.indices, 16), (found.frames, 3)):
+        if array is not None:
+            assert (array.shape, array.dtype) == ((8, 3, keep), np.int32)
+            assert 0 <= np.min(array) <= np.max(array) < most
+    kept = np.asarray(places(found))
+    assert (kept.shape, kept.dtype) == ((8, 3 * keep), np.int32)
+    assert (np.diff(kept) > 0).all()
+
+
+def inside(found):
+    """bool[B,T,N], by plain numpy."""
+    kept = np.zeros((8, 3 * 16), bool)
+    np.put_along_axis(kept, np.asarray(places(found)), True, -1)
+    return kept.reshape(8, 3, 16)
 
 
 @pytest.mark.parametrize("keep", [1, 5, 16])
 @every
 def test_indices_are_sorted_unique_and_in_range(name, keep):
     found = choose(name, keep=keep)
-    check(found.indices, keep)
-    indices, scores = np.asarray(found.indices), np.array(found.scores)
+    check(found, keep)
+    kept, scores = inside(found), np.array(found.scores)
     assert (scores.shape, scores.dtype) == ((8, 3, 16), np.float32)
-    ranked = np.take_along_axis(scores, indices, -1).min(-1)
-    np.put_along_axis(scores, indices, -np.inf, -1)
-    assert (ranked >= scores.max(-1)).all()  # what it ranked by is what it kept
+    ranked = np.where(kept, scores, np.inf).min(-1)
+    dropped = np.where(kept, -np.inf, scores).max(-1)
+    assert (ranked >= dropped).all()  # what it ranked by is what it kept
 
 
 @every
 def test_keeping_all_is_the_identity_bit_for_bit(name):
     found = choose(name, keep=16)
     np.testing.assert_array_equal(found.indices, np.broadcast_to(np.arange(16), (8, 3, 16)))
+    assert inside(found).all()
     tokens = TOKENS.copy()
     tokens[0, 0, 0] = -0.0
     for dtype, bits in ((jnp.float32, np.uint32), (jnp.bfloat16, np.uint16)):
@@ -64,7 +75,7 @@ def test_the_number_kept_is_of_the_shapes_alone(name):
     for tokens in (np.zeros_like(TOKENS), np.ones_like(TOKENS), TOKENS[:, :, :1].repeat(16, 2)):
         for keep in (5, 16):
             found = choose(name, tokens, keep, np.full_like(RESPONSE, 1 / 16), np.ones_like(QUERY))
-            check(found.indices, keep)
+            check(found, keep)
             assert all(np.isfinite(x).all() for x in jax.tree.leaves(found))
     shapes = jax.eval_shape(
         partial(find(name), keep=5), TOKENS, response=RESPONSE, query=QUERY, rng=KEY
@@ -77,11 +88,14 @@ def test_the_choice_moves_with_the_tokens(name):
     order = np.random.default_rng(3).permutation(16)
     plain = choose(name)
     moved = choose(name, TOKENS[:, :, order], response=RESPONSE[..., order])
-    came_from = order[np.asarray(moved.indices)]
-    np.testing.assert_array_equal(np.sort(came_from, -1), plain.indices)
+    kept = inside(moved)
+    np.testing.assert_array_equal(kept, inside(plain)[..., order])
     np.testing.assert_allclose(moved.scores, np.asarray(plain.scores)[..., order], atol=1e-5)
-    kept = np.asarray(gather(TOKENS[:, :, order], moved))
-    again = np.take_along_axis(kept, np.argsort(came_from, -1)[..., None], 2)
+    if plain.frames is not None:
+        return
+    came_from = order[np.asarray(moved.indices)]
+    taken = np.asarray(gather(TOKENS[:, :, order], moved))
+    again = np.take_along_axis(taken, np.argsort(came_from, -1)[..., None], 2)
     np.testing.assert_allclose(again, gather(TOKENS, plain), atol=1e-5)
 
 
@@ -95,10 +109,9 @@ def test_each_kept_token_is_a_mean_of_weights_that_sum_to_1(name):
     found = choose(name)
     assert (found.merge is not None) == (name in MERGING)
     if found.merge is None:
-        np.testing.assert_array_equal(
-            gather(TOKENS, found),
-            np.take_along_axis(TOKENS, np.asarray(found.indices)[..., None], 2),
-        )
+        kept = np.asarray(gather(TOKENS, found))
+        assert kept.shape == (8, 3, 5, 4)
+        np.testing.assert_array_equal(kept.reshape(-1, 4), TOKENS[inside(found)])
     else:
         merge = np.asarray(found.merge)
         assert (merge.shape, merge.dtype) == ((8, 3, 5, 16), np.float32)
@@ -113,8 +126,9 @@ def test_each_kept_token_is_a_mean_of_weights_that_sum_to_1(name):
 @every
 def test_weights_are_the_kept_response_with_mean_1(name):
     found = choose(name)
-    kept = np.take_along_axis(RESPONSE, np.asarray(found.indices), -1)
-    np.testing.assert_allclose(found.weights, kept / kept.mean(-1, keepdims=True), rtol=1e-5)
+    kept = np.where(inside(found), RESPONSE, np.nan)
+    expected = np.nan_to_num(kept / np.nanmean(kept, -1, keepdims=True))
+    np.testing.assert_allclose(spread(found.weights, found), expected, rtol=1e-5)
     if not name.startswith("attention"):
         assert (np.asarray(choose(name, response=None).weights) == 1).all()
 
@@ -159,7 +173,7 @@ def test_the_gradient_reaches_the_kept_tokens_and_is_finite(name):
     found = choose(name, tokens)
     gradient = jax.grad(lambda x: gather(x, choose(name, x)).sum())(tokens)
     if found.merge is None:
-        expected = (np.arange(16) == np.asarray(found.indices)[..., None]).sum(-2)
+        expected = inside(found)
     else:
         expected = np.asarray(found.merge).sum(-2)
     np.testing.assert_allclose(gradient, expected[..., None].repeat(4, -1), rtol=1e-5)
