@@ -25,6 +25,7 @@ class Answer:
     frames_used: frames that it saw, which may be fewer than asked for (`notes` says why).
     tokens_per_frame: N, of which the sampler kept `kept`, of which the decoder read
       `read_per_frame` (the same number, except where learned queries stand between).
+    change: how much the clip changes, where that decided `kept` (keep="auto"), else None.
     milliseconds: by part: decode, encode, select, adapt, prefill, generate; and `compile`, which
       only the first answer of a shape spends.
     """
@@ -38,6 +39,7 @@ class Answer:
     sampler: str
     milliseconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    change: float | None = None
 
 
 class Conversation:
@@ -162,6 +164,7 @@ class Conversation:
             sampler=view.sampler,
             milliseconds=dict(clock.milliseconds),
             notes=(*view.clip.notes, *notes),
+            change=view.change,
         )
 
 

@@ -98,6 +98,8 @@ def caption(selection: Selection) -> str:
     """Model, sampler and how much was kept, as one line."""
     many = "tokens" if selection.tokens != 1 else "token"
     kept = f"{selection.kept} of {selection.tokens} {many} kept in each frame"
+    if selection.change is not None:
+        kept += f" (auto: change {selection.change:.3f})"
     return "  ·  ".join(part for part in (selection.model, selection.sampler, kept) if part)
 
 

@@ -17,6 +17,12 @@ def test_a_quarter_is_kept_where_nobody_says_how_many(directory, video, tmp_path
         assert picture.width > 700
 
 
+def test_keep_auto_stands_in_the_caption(directory, video, tmp_path, capsys):
+    given = ["inspect", str(directory), str(video), "--out", str(tmp_path / "a.png")]
+    assert main([*given, "--keep", "auto"]) == 0
+    assert "kept in each frame (auto: change 0." in capsys.readouterr().out
+
+
 def test_a_question_is_answered(directory, video, tmp_path, capsys):
     out, question = str(tmp_path / "a.png"), "How many?"
     assert main(["inspect", str(directory), str(video), "--out", out, "--question", question]) == 0
