@@ -17,9 +17,9 @@ from fewvid.samplers.similarity import unit
 # tenth by more than 0.207: 3 % get 1/32, 19 % 1/16, 57 % 1/8, which is the K that this model was
 # trained at, and 21 % 1/4. To this encoder real clips change less: of 28, ten get 1/32, eleven
 # 1/16, six 1/8 and one 1/4 (changes of 0.000 to 0.411, 0.022 in the median). Another encoder has
-# other cosines and needs levels of its own. What is saved is paid for where a model was trained at
-# one K alone: at K = 2, 4, 8, 16 `shapes` answers 88, 95, 99, 95 % of 241 questions about pictures
-# and 88, 93, 96, 94 % of 1251 static ones about clips; stages of several K are there for that.
+# other cosines and needs levels of its own. A model that was trained at one K alone pays for any
+# other: at K = 2, 4, 8, 16 `shapes` answers 88, 93, 96, 94 % of 1251 static questions about clips;
+# stages of several K are there for that.
 LEVELS = ((0.0, 1 / 32), (0.01, 1 / 16), (0.04, 1 / 8), (0.16, 1 / 4))
 
 
