@@ -15,7 +15,7 @@ import numpy as np
 from fewvid.errors import MOST_SEED, UserError
 from fewvid.models.config import LvlmConfig, kept_tokens, visual_tokens_per_frame
 
-Keep = int | Literal["auto"] | None  # K, or what `samplers.budget` finds right, or the model's own
+Keep = int | Literal["auto"] | None  # K, or what `samplers.auto_keep` says, or the model's own
 AUTO = "auto"
 
 

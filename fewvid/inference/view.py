@@ -16,7 +16,7 @@ from fewvid.inference.checks import AUTO, Keep
 from fewvid.inference.clock import Clock
 from fewvid.inference.selection import Selection
 from fewvid.models.config import kept_tokens
-from fewvid.samplers import budget
+from fewvid.samplers import auto_keep
 
 if TYPE_CHECKING:
     from fewvid.inference.model import Model
@@ -30,7 +30,7 @@ ELSEWHERE = (
 class View:
     """Encodes a clip and lets the sampler choose; the rest waits until it is asked for.
 
-    `change` is how much the clip changes where K is "auto" (see `samplers.budget`), else None.
+    `change` is how much the clip changes where K is "auto" (see `samplers.auto_keep`), else None.
     Raises UserError for K outside 1..N and for an unknown sampler.
     """
 
@@ -47,7 +47,7 @@ class View:
         self.features = self.run("encode", parts.encode, pixels, config=config)
         self.change: float | None = None
         if keep == AUTO:
-            self.change, keep = self._budget()
+            self.change, keep = self._auto_keep()
         self.kept = kept_tokens(config, keep)
         self.chosen: samplers.Selection | None = None
         self.response = self.features.response
@@ -63,11 +63,11 @@ class View:
                 sampler=self.sampler,
             )
 
-    def _budget(self) -> tuple[float, int]:
+    def _auto_keep(self) -> tuple[float, int]:
         """How much the clip changes, and the K that it gets for that."""
         programs, tokens = self.model.programs, self.features.tokens
         change = float(programs.run(self.clock, "select", parts.change, tokens)[0])
-        return change, budget.choose(change, parts.candidates(self.model.config))
+        return change, auto_keep.choose(change, parts.candidates(self.model.config))
 
     def run(self, part: str, function: Any, *arguments: Any, **static: Any) -> Any:
         """Runs a part that takes the params first, on this view's clock."""

@@ -8,7 +8,7 @@ import pytest
 
 import fewvid
 from fewvid.data.clip import Clip
-from fewvid.samplers import budget
+from fewvid.samplers import auto_keep
 
 QUESTION = "Which way does the red circle move?"
 
@@ -212,7 +212,7 @@ def test_auto_gives_a_moving_clip_more_than_a_still_one(model, video):
     assert few.change == pytest.approx(0, abs=1e-6)
     assert (few.kept, few.read_per_frame) == (1, 1)
     assert more.change > 0.01
-    assert more.kept == budget.choose(more.change, 16)
+    assert more.kept == auto_keep.choose(more.change, 16)
     chosen = model.select(moving, keep="auto")
     assert (chosen.kept, chosen.change) == (more.kept, more.change)
     assert model.answer(moving, QUESTION, max_tokens=3).change is None

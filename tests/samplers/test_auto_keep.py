@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fewvid.samplers import budget
+from fewvid.samplers import auto_keep
 
 
 def clip(*frames):
@@ -13,30 +13,30 @@ def clip(*frames):
 
 
 def test_change_is_the_mean_turn_of_a_patch_from_frame_to_frame():
-    turned = budget.change(clip((0, 0), (60, 0), (60, 180)))
+    turned = auto_keep.change(clip((0, 0), (60, 0), (60, 180)))
     assert float(turned[0]) == pytest.approx((0.5 + 0 + 0 + 2) / 4, abs=1e-6)
-    assert float(budget.change(3 * clip((0, 0), (60, 0)))[0]) == pytest.approx(0.25, abs=1e-6)
+    assert float(auto_keep.change(3 * clip((0, 0), (60, 0)))[0]) == pytest.approx(0.25, abs=1e-6)
 
 
 def test_a_picture_and_a_still_clip_have_none():
-    assert float(budget.change(clip((10, 70)))[0]) == 0
-    assert float(budget.change(clip((10, 70), (10, 70)))[0]) == pytest.approx(0, abs=1e-6)
+    assert float(auto_keep.change(clip((10, 70)))[0]) == 0
+    assert float(auto_keep.change(clip((10, 70), (10, 70)))[0]) == pytest.approx(0, abs=1e-6)
 
 
 def test_what_pads_a_clip_does_not_count():
     short, padded = clip((0, 0), (60, 0)), clip((0, 0), (60, 0), (90, 90), (0, 180))
     both = np.concatenate([padded, padded, padded])
     mask = np.arange(4) < np.array([[2], [1], [4]])
-    got = budget.change(both, mask)
-    assert float(got[0]) == pytest.approx(float(budget.change(short)[0]), abs=1e-6)
+    got = auto_keep.change(both, mask)
+    assert float(got[0]) == pytest.approx(float(auto_keep.change(short)[0]), abs=1e-6)
     assert float(got[1]) == 0
-    assert float(got[2]) == pytest.approx(float(budget.change(padded)[0]), abs=1e-6)
+    assert float(got[2]) == pytest.approx(float(auto_keep.change(padded)[0]), abs=1e-6)
 
 
 def test_bfloat16_tokens_are_measured_in_float32():
     import jax.numpy as jnp
 
-    assert budget.change(jnp.asarray(clip((0, 0), (1, 0)), jnp.bfloat16)).dtype == np.float32
+    assert auto_keep.change(jnp.asarray(clip((0, 0), (1, 0)), jnp.bfloat16)).dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_bfloat16_tokens_are_measured_in_float32():
     [(0.0, 2), (0.009, 2), (0.01, 4), (0.039, 4), (0.084, 8), (0.159, 8), (0.16, 16), (2.0, 16)],
 )
 def test_more_change_gets_more_tokens(change, kept):
-    assert budget.choose(change, 64) == kept
+    assert auto_keep.choose(change, 64) == kept
 
 
 def test_there_are_few_sizes_at_least_one_token_each():
-    assert budget.sizes(64) == (2, 4, 8, 16)
-    assert budget.sizes(576) == (18, 36, 72, 144)
-    assert budget.sizes(16) == (1, 2, 4)
-    assert budget.sizes(1) == (1,)
+    assert auto_keep.sizes(64) == (2, 4, 8, 16)
+    assert auto_keep.sizes(576) == (18, 36, 72, 144)
+    assert auto_keep.sizes(16) == (1, 2, 4)
+    assert auto_keep.sizes(1) == (1,)
     for count in (1, 5, 16, 64, 729):
-        assert {budget.choose(x / 100, count) for x in range(40)} == set(budget.sizes(count))
+        assert {auto_keep.choose(x / 100, count) for x in range(40)} == set(auto_keep.sizes(count))
