@@ -11,13 +11,24 @@ from fewvid.errors import seed_flag
 if TYPE_CHECKING:
     from fewvid.inference.view import View
 
+KEEP = "visual tokens kept of each frame; auto: more where the clip changes more"
+SAMPLER = "how they are chosen, e.g. attention; inspect also takes all, to draw all side by side"
+
+
+def keep_flag(text: str) -> int | str:
+    """The argparse type of `--keep`: a number, or auto."""
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be 1 to N or 'auto', got {text!r}") from None
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that both take."""
     parser.add_argument("model", help="'shapes', the packaged model, or a model directory")
     parser.add_argument("video", help="a video on disk, a picture or a folder of pictures")
-    parser.add_argument("--keep", type=int, metavar="K", help="visual tokens kept of each frame")
-    parser.add_argument("--sampler", metavar="NAME", help="how they are chosen, e.g. attention")
+    parser.add_argument("--keep", type=keep_flag, metavar="K", help=KEEP)
+    parser.add_argument("--sampler", metavar="NAME", help=SAMPLER)
     parser.add_argument("--frames", type=int, metavar="T", help="frames to look at")
     parser.add_argument("--seed", type=seed_flag, default=0, help="for random choices (default 0)")
     parser.add_argument("--backend", default="auto", help="decoder: auto, pyav or opencv")

@@ -26,6 +26,7 @@ class Answer:
     tokens_per_frame: N, of which the sampler kept `kept` (on average, where it spends one budget
       over the clip), of which the decoder read `read_per_frame` (the same number, except where
       learned queries stand between).
+    change: how much the clip changes, where that decided `kept` (keep="auto"), else None.
     milliseconds: by part: decode, encode, select, adapt, prefill, generate; and `compile`, which
       only the first answer of a shape spends.
     """
@@ -39,6 +40,7 @@ class Answer:
     sampler: str
     milliseconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    change: float | None = None
 
 
 class Conversation:
@@ -163,6 +165,7 @@ class Conversation:
             sampler=view.sampler,
             milliseconds=dict(clock.milliseconds),
             notes=(*view.clip.notes, *notes),
+            change=view.change,
         )
 
 

@@ -50,8 +50,9 @@ class Model:
 
     A video is a path or a `Clip` (what `fewvid.data.decode.decode_video` gives). The keywords are
     the same everywhere: frames (None: as many as the model was trained with; fewer where the file
-    has fewer), keep K tokens a frame (None: the model's own), sampler by name, seed for a random
-    sampler and for a temperature above 0. What they cannot be raises UserError, as in the commands.
+    has fewer), keep K tokens a frame (None: the model's own; "auto": more where the clip changes
+    more), sampler by name, seed for a random sampler and for a temperature above 0. What they
+    cannot be raises UserError, as in the commands.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Model:
         question: str,
         *,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         temperature: float = 0.0,
         max_tokens: int = 32,
@@ -100,7 +101,7 @@ class Model:
         question: str,
         *,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         temperature: float = 0.0,
         max_tokens: int = 32,
@@ -121,7 +122,7 @@ class Model:
         video: Video,
         *,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         seed: int = 0,
     ) -> Conversation:
@@ -134,7 +135,7 @@ class Model:
         video: Video,
         *,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         seed: int = 0,
     ) -> Selection:
@@ -146,7 +147,7 @@ class Model:
         video: Video,
         *,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         seed: int = 0,
         to_ask: bool = False,
@@ -163,9 +164,11 @@ class Model:
             with clock.measure("decode"):
                 asked = frames is not None
                 video = decode_video(video, frames if asked else self.frames, asked=asked)
-        if to_ask:
+        if to_ask and keep != checks.AUTO:
             check_room(self.config, len(video.frames), keep)
         view = View(self, video, keep, sampler, seed)
+        if to_ask and keep == checks.AUTO:
+            check_room(self.config, len(video.frames), view.kept)
         view.clock.milliseconds["decode"] = clock.milliseconds["decode"]
         return view
 

@@ -16,6 +16,9 @@ from fewvid import samplers
 from fewvid.models import lvlm
 from fewvid.models.attention import segment_mask
 from fewvid.models.config import LvlmConfig, kept_tokens
+from fewvid.samplers import auto_keep
+
+change = jax.jit(auto_keep.change)  # float[B,T,N,D] -> float32[B]
 
 
 def candidates(config: LvlmConfig) -> int:

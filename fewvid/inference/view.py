@@ -12,9 +12,11 @@ from fewvid import samplers
 from fewvid.data.clip import Clip
 from fewvid.data.images import resize
 from fewvid.inference import parts
+from fewvid.inference.checks import AUTO, Keep
 from fewvid.inference.clock import Clock
 from fewvid.inference.selection import Selection
 from fewvid.models.config import kept_tokens
+from fewvid.samplers import auto_keep
 
 if TYPE_CHECKING:
     from fewvid.inference.model import Model
@@ -28,21 +30,25 @@ ELSEWHERE = (
 class View:
     """Encodes a clip and lets the sampler choose; the rest waits until it is asked for.
 
+    `change` is how much the clip changes where K is "auto" (see `samplers.auto_keep`), else None.
     Raises UserError for K outside 1..N and for an unknown sampler.
     """
 
     def __init__(
-        self, model: Model, clip: Clip, keep: int | None, sampler: str | None, seed: int
+        self, model: Model, clip: Clip, keep: Keep, sampler: str | None, seed: int
     ) -> None:
         config = model.config
         self.model, self.clip, self.clock = model, clip, Clock()
-        self.kept = kept_tokens(config, keep)
         self.sampler = sampler or config.sampler.name
         samplers.find(self.sampler)
 
         pixels = resize(clip.frames, config.encoder.image_size)[None]
         self.times = clip.times[None].astype(np.float32)
         self.features = self.run("encode", parts.encode, pixels, config=config)
+        self.change: float | None = None
+        if keep == AUTO:
+            self.change, keep = self._auto_keep()
+        self.kept = kept_tokens(config, keep)
         self.chosen: samplers.Selection | None = None
         self.response = self.features.response
         if self.kept < parts.candidates(config):
@@ -56,6 +62,12 @@ class View:
                 keep=self.kept,
                 sampler=self.sampler,
             )
+
+    def _auto_keep(self) -> tuple[float, int]:
+        """How much the clip changes, and the K that it gets for that."""
+        programs, tokens = self.model.programs, self.features.tokens
+        change = float(programs.run(self.clock, "select", parts.change, tokens)[0])
+        return change, auto_keep.choose(change, parts.candidates(self.model.config))
 
     def run(self, part: str, function: Any, *arguments: Any, **static: Any) -> Any:
         """Runs a part that takes the params first, on this view's clock."""
@@ -88,5 +100,6 @@ class View:
             grid=encoder.grid,
             sampler=self.sampler if chosen is not None else "",
             model=self.model.name,
+            change=self.change,
             notes=notes,
         )

@@ -161,7 +161,9 @@ def kept_tokens(config: LvlmConfig, keep: int | None = None) -> int:
     if keep is None:
         return seen
     if not 1 <= keep <= seen:
-        raise UserError(f"cannot keep {keep} of {seen} tokens a frame; use --keep 1 to {seen}")
+        raise UserError(
+            f"cannot keep {keep} of {seen} tokens a frame; use --keep 1 to {seen}, or auto"
+        )
     return keep
 
 
