@@ -1,4 +1,4 @@
-"""python -m fewvid study amount --config configs/studies/amount.py:full --out runs/studies/amount
+"""python -m fewvid study amount --out runs/studies/amount
 
 How many videos are needed. 200 % is there to show that 100 % is enough.
 """

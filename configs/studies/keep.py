@@ -1,4 +1,4 @@
-"""python -m fewvid study keep --config configs/studies/keep.py:full --out runs/studies/keep
+"""python -m fewvid study keep --out runs/studies/keep
 
 How many of a frame's N tokens are needed: accuracy by dimension, operations and time by part.
 """

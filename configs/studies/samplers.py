@@ -1,4 +1,4 @@
-"""python -m fewvid study samplers --config configs/studies/samplers.py:full --out runs/studies/samplers
+"""python -m fewvid study samplers --out runs/studies/samplers
 
 Every sampling strategy against random choice: trained with it, and applied to a model that
 was trained with all tokens.

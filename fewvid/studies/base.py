@@ -89,6 +89,7 @@ def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> 
         bos=chat.bos,
         visual=chat.visual,
         dtype=scale.dtype,
+        quick=scale.quick,
     )
     params = lvlm.init(config, jax.random.key(SEED))
     one = jnp.ones(1)

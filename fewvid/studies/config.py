@@ -34,7 +34,8 @@ class ScaleConfig:
     and as many pictures, an exam asks about. batch_clips and batch_pictures: rows of a step;
     questions: of a row. rate: the learning rate, and decoder_rate what the decoder's is of it.
     together: how many runs train at once. temporal_weight: how much likelier than a static
-    question a temporal one is drawn, where the kind of the questions is mixed.
+    question a temporal one is drawn, where the kind of the questions is mixed. quick: programs
+    compile in half the time and run slower, for runs of seconds.
     """
 
     model: dict[str, Any]
@@ -56,6 +57,7 @@ class ScaleConfig:
     together: int
     temporal_weight: float = 3.0
     dtype: str = "float32"
+    quick: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def check(study: StudyConfig) -> None:
         _known("config.measure", name, MEASURES)
     for name, value in vars(study.scale).items():
         least = 0 if name in ("warmup", "weight_decay", "batch_pictures") else 1e-12
-        if isinstance(value, int | float) and value < least:
+        if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
             raise UserError(f"config.scale.{name} is too small: {value}")
     for index, cell in enumerate(study.cells):
         _check_cell(study, cell, model, f"config.cells[{index}]")
@@ -183,4 +185,6 @@ def _variant(values: Mapping[str, Any], where: str) -> Variant:
 
 def _known(where: str, name: str, known: Any) -> None:
     if name not in known:
-        raise UserError(f"{where} is {name!r}, wanted one of {', '.join(known)}.{closest(name, known)}")
+        raise UserError(
+            f"{where} is {name!r}, wanted one of {', '.join(known)}.{closest(name, known)}"
+        )

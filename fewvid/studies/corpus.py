@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewvid.data.shapes.arrays import draw
 from fewvid.data.frames import choose
+from fewvid.data.shapes.arrays import draw
 from fewvid.data.shapes.variant import FPS
 from fewvid.data.shapes.world import World
 from fewvid.models import lvlm
@@ -112,4 +112,3 @@ def batch(corpus: Corpus, rows: jax.Array) -> dict[str, jax.Array]:
         "feature_tokens": corpus.tokens[rows],
         "feature_response": corpus.response[rows],
     }
-

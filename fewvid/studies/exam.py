@@ -30,7 +30,7 @@ def ask_all(
     count = len(asked)
     size = min(ROWS, count)
     rows = np.resize(np.arange(count), (-(-count // size), size))
-    right = jax.jit(partial(_all_rows, program, one_frame))(params, corpus, bank, rows)
+    right = program.jit(partial(_all_rows, program, one_frame))(params, corpus, bank, rows)
     runs = len(right)
     return np.asarray(right).reshape(runs, -1, asked.shape[1])[:, :count]
 

@@ -64,7 +64,12 @@ def percent(axes: Axes, label: str, low: float | None = None, high: float | None
 
 
 def line(
-    axes: Axes, xs: Sequence[float], ys: Sequence[Estimate], label: str, colour: int = 0, **style: Any
+    axes: Axes,
+    xs: Sequence[float],
+    ys: Sequence[Estimate],
+    label: str,
+    colour: int = 0,
+    **style: Any,
 ) -> None:
     """Points with intervals, joined."""
     axes.errorbar(

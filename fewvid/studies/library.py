@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from fewvid.data.shapes.world import World
 from fewvid.data.shapes.variant import Variant
+from fewvid.data.shapes.world import World
 from fewvid.studies import corpus
 from fewvid.studies.bank import Bank, Register
 from fewvid.studies.base import SEED, Base

@@ -56,7 +56,7 @@ def _model(patch: int, **smaller: Any) -> dict[str, Any]:
 SIZES = {
     "tiny": Size(
         name="tiny",
-        seeds=2,
+        seeds=3,
         clips=48,
         keep=2,
         frames=8,
@@ -77,7 +77,8 @@ SIZES = {
             decoder_rate=0.4,
             warmup=2,
             weight_decay=0.02,
-            together=8,
+            together=9,
+            quick=True,
         ),
     ),
     "full": Size(

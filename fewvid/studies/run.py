@@ -1,9 +1,9 @@
 """A study from its config to its page, going on from what an earlier try has finished.
 
-    {out}/base/            the image model that all cells start from (or --base)
-    {out}/cells/*.json     finished cells (or --cells, which several studies may share)
-    {out}/results.json     all numbers, with the config, the device and the versions
-    {out}/*.png, README.md the figures and the page
+{out}/base/            the image model that all cells start from (or --base)
+{out}/cells/*.json     finished cells (or --cells, which several studies may share)
+{out}/results.json     all numbers, with the config, the device and the versions
+{out}/*.png, README.md the figures and the page
 """
 
 from __future__ import annotations

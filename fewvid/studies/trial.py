@@ -25,6 +25,8 @@ from fewvid.training.optimizer import make_optimizer
 from fewvid.training.stage import OptimizerConfig
 
 CHUNK = 50
+# XLA's, for runs that take less time than to compile them well would.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 Params = Any
 Progress = Callable[[int, dict[str, float]], None]
 
@@ -34,7 +36,8 @@ class Program:
     """What a compiled step hangs on.
 
     keep: K, or several, one of which is drawn at each step. clips, pictures: rows of a batch
-    (either may be 0). questions: S, of a row. trainable: regexes over parameter paths.
+    (either may be 0). questions: S, of a row. trainable: regexes over parameter paths. quick:
+    compile in half the time to a slower program.
     """
 
     model: LvlmConfig
@@ -49,7 +52,11 @@ class Program:
     bos: int | None
     visual: int
     dtype: str = "float32"
-    remat: bool = False
+    quick: bool = False
+
+    def jit(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        """`jax.jit`, of which this program decides how much work goes into compiling."""
+        return jax.jit(function, compiler_options=QUICK if self.quick else None, **options)
 
 
 class Runs(NamedTuple):
@@ -91,7 +98,7 @@ def train(
     optimizer = make_optimizer(program.optimizer, program.steps)
     moving, frozen = jax.vmap(partial(subtree.split, trainable=chosen))(params)
     moments = jax.vmap(optimizer.init)(moving)
-    advance = jax.jit(partial(_advance, program, optimizer, chosen), donate_argnums=(0, 1))
+    advance = program.jit(partial(_advance, program, optimizer, chosen), donate_argnums=(0, 1))
     chunk = max(size for size in range(1, CHUNK + 1) if program.steps % size == 0)
     for start in range(0, program.steps, chunk):
         steps = jnp.arange(start, start + chunk)
@@ -164,7 +171,6 @@ def _part(program: Program, params, corpus: Corpus, rows, weight, keys, step, da
             sampler=program.sampler,
             rng=keys[1],
             dtype=jnp.dtype(program.dtype),
-            remat=program.remat,
             visual_id=program.visual,
         )
 
