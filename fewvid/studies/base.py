@@ -71,7 +71,7 @@ def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> 
     pictures = drawn(world(), "train", "image", scale.base_pictures, register)
     tokenizer = train_tokenizer(register.texts(), config.decoder.vocab_size)
     chat = Chat(tokenizer)
-    bank = jax.tree.map(jnp.asarray, register.bank(chat))
+    bank = register.bank(chat)
     program = Program(
         model=config,
         keep=scale.base_keep,

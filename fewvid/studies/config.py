@@ -174,6 +174,10 @@ def _check_cell(study: StudyConfig, cell: CellConfig, model: LvlmConfig, where: 
     if cell.of:
         _known(f"{where}.of", cell.of, [other.name for other in study.cells if not other.of])
     _variant(cell.variant, f"{where}.variant")
+    parts = dict(study.scale.model)
+    for key, part in (("adapter", "adapter"), ("sampling", "sampler")):
+        parts[part] = {**parts.get(part, {}), **getattr(cell, key)}
+    model_of(parts, where)
 
 
 def _variant(values: Mapping[str, Any], where: str) -> Variant:

@@ -107,7 +107,8 @@ def batch(corpus: Corpus, rows: jax.Array) -> dict[str, jax.Array]:
     found = {"times": times, "frame_mask": jnp.ones(times.shape, bool)}
     if corpus.pixels is not None:
         return found | {"pixels": corpus.pixels[rows]}
-    assert corpus.tokens is not None and corpus.response is not None
+    assert corpus.tokens is not None
+    assert corpus.response is not None
     return found | {
         "feature_tokens": corpus.tokens[rows],
         "feature_response": corpus.response[rows],

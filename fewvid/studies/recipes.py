@@ -8,7 +8,7 @@ THE DEFAULTS OF A CELL (sampler, K, strategy, clips) ARE THE PRODUCT'S.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -142,9 +142,8 @@ def study(
     exams: Sequence[ExamConfig] = (CLIPS, PICTURES),
     *,
     measure: Sequence[str] = (),
-    scale: Mapping[str, Any] | None = None,
 ) -> Config:
-    """A study as a ConfigDict. scale: changes of the size's ScaleConfig."""
+    """A study as a ConfigDict."""
     made = StudyConfig(
         study=name,
         size=chosen.name,
@@ -154,6 +153,4 @@ def study(
         exams=tuple(exams),
         measure=tuple(measure),
     )
-    config = ConfigDict(asdict(made))
-    config.scale.update(scale or {})
-    return config
+    return ConfigDict(asdict(made))

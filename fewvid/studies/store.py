@@ -1,4 +1,4 @@
-"""Finished cells on disk, by what they are: the same command again, or another study, finds them."""
+"""Finished cells on disk, by what they are: a second try, or another study, finds them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Store:
     base: str
 
     def find(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any] | None:
-        """What was stored of a cell: `scores` of its exams and `seconds`; None if any is missing."""
+        """What was stored: `scores` of the cell's exams and `seconds`; None if any is missing."""
         file = self.folder / f"{self._key(study, cell)}.json"
         if not file.is_file():
             return None

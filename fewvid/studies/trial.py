@@ -124,10 +124,11 @@ def _advance(
         updates, moments = optimizer.update(gradients, moments, moving)
         return optax.apply_updates(moving, updates), moments, metrics
 
-    def all_runs(carry, step):
-        moving, moments, metrics = jax.vmap(one, in_axes=(0, 0, 0, 0, None))(
-            *carry, frozen, runs, step
-        )
+    each = jax.vmap(one, in_axes=(0, 0, 0, 0, None))
+
+    def all_runs(carry: tuple[Params, Any], step: jax.Array):
+        moving, moments = carry
+        moving, moments, metrics = each(moving, moments, frozen, runs, step)
         return (moving, moments), metrics
 
     (moving, moments), metrics = jax.lax.scan(all_runs, (moving, moments), steps)
@@ -150,8 +151,12 @@ def loss(
         weight = jnp.ones_like(run.question_weight)
         part = _part(program, params, data.pictures, rows, weight, keys[4:], step, data)
         terms.append((part, run.picture_weight))
-    total = sum(w * m["tokens"] for (_, m), w in terms)
-    mean = lambda name: sum(w * m["tokens"] * m[name] for (_, m), w in terms) / total  # noqa: E731
+    weight = jnp.stack([w * metrics["tokens"] for (_, metrics), w in terms])
+    weight = weight / jnp.maximum(weight.sum(), 1e-6)
+
+    def mean(name: str) -> jax.Array:
+        return (weight * jnp.stack([metrics[name] for (_, metrics), _ in terms])).sum()
+
     return mean("loss"), {"loss": mean("loss"), "accuracy": mean("accuracy")}
 
 

@@ -121,6 +121,10 @@ def plain(values: Any) -> Any:
 
 
 def build(kind: type[T], values: Any, where: str) -> T:
+    """A dataclass from nested dicts, every key of which must be a field; `where` names it.
+
+    Raises UserError for an unknown or missing key, or a wrong type.
+    """
     if not isinstance(values, Mapping):
         raise UserError(f"{where} is {values!r}, wanted keys and values")
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
