@@ -146,7 +146,7 @@ def see(
         sample = lambda tokens, response: strategy(  # noqa: E731
             tokens,
             keep=kept,
-            response=jax.lax.stop_gradient(response),
+            response=response,
             query=query,
             rng=rng,
             frame_mask=frame_mask,
