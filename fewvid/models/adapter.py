@@ -33,8 +33,9 @@ DISPLACEMENT_SCALE = 8.0
 DROPPED = -1e9
 LEAST = 1e-9  # of a weight whose logarithm is taken
 
-# (candidates float[B,T,N,D], response float32[B,T,N]) -> what was kept; None keeps everything.
-Sample = Callable[[jax.Array, jax.Array], Selection]
+# (candidates float[B,T,N,D], response float32[B,T,N], a function that brings candidates into the
+# decoder's width, where they can be compared with words) -> what was kept; None keeps everything.
+Sample = Callable[[jax.Array, jax.Array, Callable[[jax.Array], jax.Array]], Selection]
 
 
 class Visual(NamedTuple):
@@ -105,10 +106,9 @@ class Adapter(nn.Module):
         x = self.project(self.norm_in(tokens)) + place
         read = self._pass if self.config.queries == "mlp" else self._cross
         seen, changed, selection, response = read(tokens, x, encoder_response, sample)
-        seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
+        out = self._say(seen)
         since = time_features(seconds) - time_features(jnp.zeros_like(seconds))
         when = self.time(since.astype(self.dtype))
-        out = self.to_decoder(self.norm_out(seen))
         if selection is not None and self.sampler.site == "after":
             out = self._scaled(out, selection.weights)
             changed = None if changed is None else self._scaled(changed, selection.weights)
@@ -117,6 +117,14 @@ class Adapter(nn.Module):
             out = out + self.change(changed)
         return Visual(out, selection, response)
 
+    def _say(self, seen: jax.Array) -> jax.Array:
+        """What was seen, float[B,T,S,W], in the decoder's width: without its time and change.
+
+        Of a candidate that nothing was read for yet, it is how that alone would be said.
+        """
+        seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
+        return self.to_decoder(self.norm_out(seen))
+
     @property
     def _reads_kept(self) -> bool:
         """Learned queries read what is kept, so that the outputs are theirs and none is dropped."""
@@ -124,7 +132,7 @@ class Adapter(nn.Module):
 
     def _pass(self, tokens: jax.Array, x: jax.Array, response: jax.Array, sample: Sample | None):
         """No attention: the kept tokens as they are."""
-        selection = sample(x, response) if sample else None
+        selection = sample(x, response, self._say) if sample else None
         changed = None
         if self.config.change:
             difference = [jnp.abs(x[:, 1:] - then) for then in earlier(x)]
@@ -142,7 +150,7 @@ class Adapter(nn.Module):
         start = jnp.broadcast_to(self.queries.astype(self.dtype), shape) if learned else x
         if self.sampler.response == "adapter" or (learned and not first):
             response = self._response(self._q(start), self._heads(self.k(x)))
-        selection = sample(x, response) if sample and first else None
+        selection = sample(x, response, self._say) if sample and first else None
         over_clip = selection is not None and selection.frames is not None
         # shown: what the queries, or what they read, show; bias: of the tokens that they read
         keys, shown, bias = x, tokens, None
@@ -172,7 +180,7 @@ class Adapter(nn.Module):
                 moved = [self._weights(q, k, bias)[:, 1:] @ m for m in moved]
             changed = self._since([jnp.abs(read[:, 1:] - old) for old in then], moved)
         if sample and not first:
-            selection = sample(seen, response)
+            selection = sample(seen, response, self._say)
         if not first or (over_clip and not learned):  # that worked out all N, of which it takes K
             seen = gather(seen, selection)
             changed = None if changed is None else gather(changed, selection)
