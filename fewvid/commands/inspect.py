@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from fewvid.inference.view import View
 
 ALL = "all"
+QUESTION = "ask it, and write question and answer above; --sampler dpp_text needs it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of `inspect`."""
     look.add_arguments(parser)
     parser.add_argument("--out", type=places.path, required=True, metavar="PNG", help="the picture")
-    parser.add_argument("--question", help="ask it, and write question and answer above")
+    parser.add_argument("--question", metavar="TEXT", help=QUESTION)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -60,6 +60,27 @@ def check_question(question: Any) -> None:
         raise UserError("the question is empty; ask something, such as 'How many are there?'")
 
 
+def check_asked(config: LvlmConfig, keep: Any, sampler: Any, question: Any) -> None:
+    """Raises UserError where the sampler is to choose by a question and there is none."""
+    if question is not None:
+        check_question(question)
+        return
+    from fewvid import samplers
+    from fewvid.inference import parts
+
+    name = sampler or config.sampler.name
+    if samplers.asks(name) and kept_tokens(config, keep) < parts.candidates(config):
+        raise UserError(no_question(name))
+
+
+def no_question(sampler: str) -> str:
+    """What is said where a sampler that chooses by the question has none."""
+    return (
+        f"the sampler {sampler!r} chooses by the question and was given none; give --question "
+        "(in Python: question), or use --sampler maxmin, which chooses without"
+    )
+
+
 def check_rows(
     config: LvlmConfig,
     visual_id: int,

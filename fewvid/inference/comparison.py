@@ -58,12 +58,15 @@ def compare(view: View, seed: int = 0, question: str = "") -> tuple[list[Choice]
     left_out: dict[str, str] = {}
     for name in SAMPLERS:
         try:
-            seen = view.model.look(view.clip, keep=view.kept, sampler=name, seed=seed)
+            seen = view.model.look(
+                view.clip, question=question or None, keep=view.kept, sampler=name, seed=seed
+            )
+            selection = seen.selection()
         except UserError as error:
             left_out[name] = str(error)
             continue
         answer = Conversation(seen).ask(question, seed=seed).text if question else ""
-        found.append(Choice(name, seen.selection(), answer))
+        found.append(Choice(name, selection, answer))
     return found, left_out
 
 

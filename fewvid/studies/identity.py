@@ -64,12 +64,20 @@ def _logits(
     config: Any, base: Base, cell: CellConfig, keep: int | None, seen: Any, text: Any, shape: Any
 ) -> jax.Array:
     features = lvlm.Features(seen["feature_tokens"], seen["feature_response"])
-    strategy = samplers.find(cell.sampler)
+    strategy, asks = samplers.find(cell.sampler), samplers.asks(cell.sampler)
+    query = lvlm.ask(base.params, text["tokens"], lvlm.asked_in(text)) if asks else None
 
-    def sample(tokens: jax.Array, response: jax.Array) -> samplers.Selection:
+    def sample(tokens: jax.Array, response: jax.Array, say: Any) -> samplers.Selection:
+        """As `lvlm.see` has it, which at K = N would not run it."""
         assert keep is not None
-        rng = jax.random.key(0)
-        return strategy(tokens, keep=keep, response=response, rng=rng)
+        return strategy(
+            say(tokens) if asks else tokens,
+            keep=keep,
+            response=response,
+            keys=tokens if asks else None,
+            query=query,
+            rng=jax.random.key(0),
+        )
 
     module, params = lvlm.Lvlm(config), {"params": base.params}
     shown: Any = module.apply(

@@ -39,13 +39,14 @@ def run(
     *,
     say: Say,
     command: str = "",
+    version: str = "",
     base_dir: Path | None = None,
     cells_dir: Path | None = None,
     minutes: float | None = None,
 ) -> Results | None:
     """Trains what is missing, then writes results.json, the figures and the page.
 
-    minutes: no cell is begun after them; None is returned where some are left for the next try.
+    command, version (of fewvid): for the page. minutes: no cell is begun after them; None is returned where some are left for the next try.
     Raises UserError for a study without a report, or a base of other sizes.
     """
     if study.study not in REPORTS:
@@ -66,7 +67,7 @@ def run(
         "command": command,
         "date": datetime.date.today().isoformat(),
         "device": _device(),
-        "versions": {"fewvid": _version("fewvid"), "jax": _version("jax")},
+        "versions": {"fewvid": version, "jax": jax.__version__},
         "minutes": round(sum(cell["seconds"] for cell in cells.values()) / 60, 1),
         "config": asdict(study),
         "cells": cells,
@@ -132,17 +133,6 @@ def _device() -> str:
     if device.platform == "cpu":
         return f"CPU, {len(os.sched_getaffinity(0))} cores"
     return f"{len(jax.devices())} x {device.device_kind}"
-
-
-def _version(package: str) -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        import fewvid
-
-        return getattr(fewvid, "__version__", "")
 
 
 def _read(file: Path) -> dict[str, Any]:

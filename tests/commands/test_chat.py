@@ -76,6 +76,14 @@ def test_a_conversation_ends_with_exit(chat, monkeypatch, capsys):
     assert capsys.readouterr().out.count("\n") == 2
 
 
+def test_the_question_chooses_and_in_a_conversation_the_first(chat, tmp_path, monkeypatch, capsys):
+    assert chat(QUESTION, "--sampler", "dpp_text", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sampler"] == "dpp_text"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\nHow many?\nexit\n"))
+    assert chat("--sampler", "dpp_text", "--overlay", str(tmp_path / "a.png")) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
 def test_a_conversation_ends_with_the_input(chat, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("How many?"))
     assert chat() == 0

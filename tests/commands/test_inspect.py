@@ -60,6 +60,16 @@ def test_all_samplers_are_drawn_side_by_side(directory, video, tmp_path, capsys)
     assert "all 16 tokens are kept; use a smaller --keep" in capsys.readouterr().err
 
 
+def test_what_chooses_by_the_question_needs_it(directory, video, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "a.png"), "--sampler", "dpp_text"]
+    assert main(["inspect", str(directory), "none.mp4", *out]) == 2
+    err = capsys.readouterr().err
+    assert "'dpp_text' chooses by the question and was given none; give --question" in err
+    assert err.count("\n") == 1
+    assert main(["inspect", str(directory), str(video), *out, "--question", "How many?"]) == 0
+    assert "dpp_text" in capsys.readouterr().out
+
+
 def test_an_empty_question_is_refused(directory, video, tmp_path, capsys):
     out = str(tmp_path / "a.png")
     assert main(["inspect", str(directory), str(video), "--out", out, "--question", ""]) == 2

@@ -72,6 +72,40 @@ def test_a_budget_over_the_clip_is_shown_frame_by_frame(model, video):
     assert (answer.kept, answer.read_per_frame, answer.sampler) == (4, 4, "temporal")
 
 
+ASKED = {"keep": 4, "sampler": "dpp_text"}
+
+
+def chosen_by(model, video, question):
+    return np.stack(model.select(video, question=question, **ASKED).indices)
+
+
+def test_a_sampler_that_chooses_by_the_question_is_given_it(model, video):
+    other = "left up"
+    kept = {asked: chosen_by(model, video, asked) for asked in (QUESTION, other)}
+    assert np.any(kept[QUESTION] != kept[other])
+    answer = model.answer(video, QUESTION, max_tokens=5, **ASKED)
+    assert (answer.sampler, answer.kept) == ("dpp_text", 4)
+    assert "".join(model.stream(video, QUESTION, max_tokens=5, **ASKED)) == answer.text
+    given = model.converse(video, question=other, **ASKED)
+    given.ask(QUESTION, max_tokens=2)
+    np.testing.assert_array_equal(np.stack(given.view.selection().indices), kept[other])
+    first = model.converse(video, **ASKED)
+    for asked in (QUESTION, other):  # the first that is asked decides for those after it
+        first.ask(asked, max_tokens=2)
+        np.testing.assert_array_equal(np.stack(first.view.selection().indices), kept[QUESTION])
+
+
+def test_it_says_that_the_question_is_missing(model, video):
+    missing = r"'dpp_text' chooses by the question and was given none; give --question"
+    with pytest.raises(fewvid.UserError, match=missing):
+        model.select("none.mp4", **ASKED)
+    with pytest.raises(fewvid.UserError, match=missing):
+        model.converse(video, **ASKED).view.selection()
+    with pytest.raises(fewvid.UserError, match="the question is empty"):
+        model.select("none.mp4", question=" ", **ASKED)
+    assert model.select(video, sampler="dpp_text").kept == 16  # all are kept: nothing to choose
+
+
 def test_more_frames_than_there_are_is_said(model, video):
     chosen = model.select(video, frames=40)
     assert len(chosen.frames) == 12

@@ -138,6 +138,7 @@ def test_a_seed_has_limits(seed):
         ({"decoder": {"width": 6.5}}, r"decoder\.width is 6\.5, wanted int"),
         ({"decoder": {"rope_theta": -1}}, r"rope_theta is -1, must be a number above 0"),
         ({"sampler": {"name": "atention"}}, r"sampler\.name is .*Did you mean 'attention'"),
+        ({"sampler": {"weighting": "scal"}}, r"sampler\.weighting is 'scal', .*mean 'scale'"),
         ({"sampler": {"keep": 65}}, r"config\.model\.sampler\.keep is 65, must be 1 to 64"),
         ({"encoder": 3}, r"config\.model\.encoder is 3, wanted keys and values"),
         ({"encodr": {}}, "Did you mean 'encoder'"),
