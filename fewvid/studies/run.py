@@ -46,7 +46,8 @@ def run(
 ) -> Results | None:
     """Trains what is missing, then writes results.json, the figures and the page.
 
-    command, version (of fewvid): for the page. minutes: no cell is begun after them; None is returned where some are left for the next try.
+    command, version (of fewvid): for the page. minutes: no cell is begun after them; None is
+    returned where some are left for the next try.
     Raises UserError for a study without a report, or a base of other sizes.
     """
     if study.study not in REPORTS:
