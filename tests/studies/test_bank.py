@@ -1,4 +1,4 @@
-"""A row laid out on the device is the row that the pipeline packs, and questions are drawn fairly."""
+"""A row laid out on the device is the row that the pipeline packs; questions are drawn fairly."""
 
 import jax
 import jax.numpy as jnp

@@ -98,15 +98,17 @@ def test_runs_together_are_the_runs_alone(world, params):
         lambda step, metrics: seen.append((step, metrics)),
     )
     alone = train(program(chat), stacked(params, 1), runs([4], count), data)
-    equal(jax.tree.map(lambda leaf: leaf[1:], both), alone, rtol=2e-3, atol=1e-5)
-    assert np.abs(both["adapter"]["q"]["kernel"][0] - both["adapter"]["q"]["kernel"][1]).max() > 0
+    # Where a gradient is 0 but for rounding (a bias of keys), Adam makes a step of the rounding.
+    equal(jax.tree.map(lambda leaf: leaf[1:], both), alone, rtol=0, atol=2e-3)
+    one, other = both["adapter"]["q"]["kernel"]
+    assert np.abs(one - other).max() > 1e-2
     equal(jax.tree.map(lambda leaf: leaf[0], both)["encoder"], params["encoder"], rtol=0)
     assert [step for step, _ in seen] == [4]
     assert 0 < seen[0][1]["loss"] < 10
 
 
 def test_a_run_sees_its_own_clips_alone(world, params):
-    register, clips, pictures, chat, bank = world
+    register, clips, _, chat, bank = world
     corpus = encoded(clips, MODEL, params, jnp.float32)
     beyond = np.arange(CLIPS)[:, None, None, None] >= 4
     poisoned = corpus._replace(tokens=jnp.where(beyond, jnp.nan, corpus.tokens))
