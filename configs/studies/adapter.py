@@ -10,7 +10,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     tokens, learned = {"queries": "tokens"}, {"queries": "learned", "count": size.keep}
     named: dict[str, tuple[dict, dict]] = {

@@ -9,7 +9,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     shares = (0.1, 1) if arg == "tiny" else (0.01, 0.03, 0.1, 0.3, 1, 2)
     cells = [recipes.cell(size, "0 %", strategy="images", clips=0)]

@@ -17,7 +17,7 @@ MIXED = (
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     few = max(1, size.clips // 10)
     cells = [recipes.cell(size, "all", clips=few)]

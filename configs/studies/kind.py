@@ -10,7 +10,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     few = max(1, size.clips // 10)
     cells = [

@@ -11,7 +11,7 @@ from fewvid.studies.config import ExamConfig
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     keeps, counts = (8, 16, 32, 64, 128), (2, 4, 8, 16)
     if arg == "tiny":

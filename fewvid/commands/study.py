@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE[:ARG]",
-        help="default configs/studies/NAME.py:full, for a GPU; :tiny runs anywhere in minutes",
+        help="default configs/studies/NAME.py:full, for a GPU; :laptop for two cores, :tiny to try",
     )
     parser.add_argument("--out", required=True, type=places.path, help="where the page goes")
     parser.add_argument(

@@ -28,22 +28,18 @@ MEDIA = ("video", "image")
 class ScaleConfig:
     """How large the experiments are, and the recipe that all cells share.
 
-    model: sizes of the image model that all cells start from (see `studies.base`), trained on
-    `base_pictures` pictures for `base_steps` steps of `base_batch` rows at `base_rate`, with K
-    drawn from base_keep. pictures: those that train together with clips. test: how many clips,
-    and as many pictures, an exam asks about. batch_clips and batch_pictures: rows of a step;
-    questions: of a row. rate: the learning rate, and decoder_rate what the decoder's is of it.
+    model: sizes of the image model that all cells start from (see `studies.base`). start: that
+    model, packaged or in a directory; where it is "", it is trained on base_pictures pictures for
+    base_steps steps of base_batch rows at base_rate, with K drawn from base_keep.
+    pictures: those that train together with clips. test: how many clips, and as many pictures, an
+    exam asks about. batch_clips and batch_pictures: rows of a step; questions: of a row. rate: the
+    learning rate, and decoder_rate what the decoder's is of it.
     together: how many runs train at once. temporal_weight: how much likelier than a static
     question a temporal one is drawn, where the kind of the questions is mixed. quick: programs
     compile in half the time and run slower, for runs of seconds.
     """
 
     model: dict[str, Any]
-    base_pictures: int
-    base_steps: int
-    base_batch: int
-    base_rate: float
-    base_keep: tuple[int, ...]
     pictures: int
     test: int
     steps: int
@@ -56,6 +52,12 @@ class ScaleConfig:
     weight_decay: float
     together: int
     temporal_weight: float = 3.0
+    start: str = ""
+    base_pictures: int = 0
+    base_steps: int = 0
+    base_batch: int = 0
+    base_rate: float = 0.0
+    base_keep: tuple[int, ...] = ()
     dtype: str = "float32"
     quick: bool = False
 
@@ -147,7 +149,9 @@ def check(study: StudyConfig) -> None:
     for name in study.measure:
         _known("config.measure", name, MEASURES)
     for name, value in vars(study.scale).items():
-        least = 0 if name in ("warmup", "weight_decay", "batch_pictures") else 1e-12
+        optional = ("warmup", "weight_decay", "batch_pictures")
+        made = not study.scale.start and name.startswith("base_")
+        least = 0 if name in optional or (name.startswith("base_") and not made) else 1e-12
         if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
             raise UserError(f"config.scale.{name} is too small: {value}")
     for index, cell in enumerate(study.cells):

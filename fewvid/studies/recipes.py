@@ -23,6 +23,7 @@ from fewvid.models.config import (
     SamplerConfig,
 )
 from fewvid.studies.config import CellConfig, ExamConfig, ScaleConfig, StudyConfig
+from fewvid.training.recipes import SHAPES
 
 Config = Any
 
@@ -79,6 +80,29 @@ SIZES = {
             weight_decay=0.02,
             together=9,
             quick=True,
+        ),
+    ),
+    # The packaged image model on two cores: a study takes from ten minutes to an hour.
+    "laptop": Size(
+        name="laptop",
+        seeds=3,
+        clips=3000,
+        keep=8,
+        frames=8,
+        scale=ScaleConfig(
+            start="shapes",
+            model=SHAPES.to_dict(),
+            pictures=2000,
+            test=400,
+            steps=400,
+            batch_clips=24,
+            batch_pictures=12,
+            questions=5,
+            rate=3e-3,
+            decoder_rate=0.4,
+            warmup=40,
+            weight_decay=0.02,
+            together=3,
         ),
     ),
     "full": Size(

@@ -27,7 +27,7 @@ from fewvid.studies.config import StudyConfig
 from fewvid.studies.library import Library
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
-from fewvid.studies.store import Store, digest_of
+from fewvid.studies.store import Store
 
 Say = Callable[[str], None]
 MEASURES = {"costs": costs.measure, "identity": identity.measure}
@@ -53,9 +53,8 @@ def run(
     if study.study not in REPORTS:
         raise UserError(f"config.study is {study.study!r}, wanted one of {', '.join(REPORTS)}")
     started = time.monotonic()
-    base_dir = base_dir or out / "base"
-    base = image_model.ensure(study.scale, base_dir, say)
-    store = Store(cells_dir or out / "cells", digest_of(base_dir))
+    base = image_model.ensure(study.scale, base_dir or out / "base", say)
+    store = Store(cells_dir or out / "cells", base.digest)
     if not _train_missing(study, base, store, say, started, minutes):
         return None
     cells = {}

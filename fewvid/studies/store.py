@@ -62,9 +62,3 @@ def _exam_key(study: StudyConfig, exam: ExamConfig) -> str:
 
 def _digest(what: Any) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def digest_of(directory: Path) -> str:
-    """A digest of a model directory's weights."""
-    files = sorted(directory.glob("*.safetensors"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
