@@ -1,0 +1,56 @@
+"""Whether a claim holds, in words: the interval decides, not the mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fewvid.studies.results import Estimate, Results
+
+
+def word(found: Estimate, least: float) -> str:
+    """Holds where the whole interval reaches `least`, Open where only part of it does."""
+    if found.low >= least:
+        return "Holds"
+    return "Does not hold" if found.high < least else "Open"
+
+
+def gain(claim: str, gained: Estimate, least: float = 0.0) -> str:
+    """A claim that a difference is at least `least`, or above 0."""
+    wanted = f"at least {100 * least:+.1f}" if least else "more than 0"
+    found = word(gained, least or math.ulp(0.0))
+    return f"**{found}**: {claim} ({points(gained)}; wanted {wanted})."
+
+
+def kept(claim: str, ratio: Estimate, least: float) -> str:
+    """A claim that a ratio of accuracies is at least `least`."""
+    return f"**{word(ratio, least)}**: {claim} ({ratio} %; wanted at least {100 * least:g} %)."
+
+
+def reached(claim: str, share: Estimate, least: float) -> str:
+    """A claim that an accuracy is at least `least`."""
+    return kept(claim, share, least)
+
+
+def times(claim: str, found: float, least: float) -> str:
+    """A claim that a measured ratio, which has no interval, is at least `least`."""
+    said = "Holds" if found >= least else "Does not hold"
+    return f"**{said}**: {claim} ({found:.1f} times; wanted at least {least:g})."
+
+
+def points(gained: Estimate) -> str:
+    """A difference in points of per cent, with its interval."""
+    if math.isnan(gained.mean):
+        return "not asked"
+    return f"{100 * gained.mean:+.1f} ± {100 * gained.half:.1f} points"
+
+
+def enough(results: Results, cells: Sequence[str], exam: str, of: str) -> str:
+    """The first of `cells` (from few to many) from which on none is seen to be below the last."""
+    last = cells[-1]
+    first = last
+    for name in reversed(cells):
+        if not results.difference(name, last, exam, of).high >= 0:
+            break
+        first = name
+    return first

@@ -1,0 +1,65 @@
+"""Every report draws its page and figures from results, whatever they are."""
+
+import math
+import re
+
+import pytest
+
+from fewvid.studies import page
+from fewvid.studies.reports import REPORTS, verdicts
+from fewvid.studies.results import Estimate
+
+PNG = b"\x89PNG"
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_page_has_findings_with_numbers_and_its_figures(studied, tmp_path, name):
+    results, report = studied(name), REPORTS[name]
+    findings = report.findings(results)
+    assert findings
+    assert all(re.search(r"\d", finding) for finding in findings)
+    page.write(results, tmp_path, report)
+    text = (tmp_path / page.FILE).read_text()
+    assert text.startswith(f"# {report.title}\n")
+    assert all(finding in text for finding in findings)
+    assert all(cell in text for cell in results.cells)
+    for picture in report.pictures:
+        assert f"({picture.file})" in text
+        assert (tmp_path / picture.file).read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize(
+    "how",
+    [{"seeds": 1}, {"spread": 0.0}, {"only": ("direction", "colour")}, {"only": ("colour",)}],
+    ids=["one seed", "no spread", "one dimension of a kind", "no temporal question"],
+)
+def test_findings_of_results_that_say_little(studied, name, how):
+    assert REPORTS[name].findings(studied(name, **how))
+
+
+def test_a_verdict_is_what_the_whole_interval_says():
+    assert verdicts.word(Estimate(0.12, 0.01), 0.1) == "Holds"
+    assert verdicts.word(Estimate(0.12, 0.03), 0.1) == "Open"
+    assert verdicts.word(Estimate(0.05, 0.03), 0.1) == "Does not hold"
+    assert verdicts.word(Estimate(math.nan, math.nan), 0.1) == "Open"
+
+
+def test_a_difference_of_exactly_nothing_is_no_gain():
+    assert verdicts.gain("it is better", Estimate(0.0, 0.0)).startswith("**Does not hold**")
+    assert verdicts.gain("it is not worse", Estimate(0.0, 0.0), -0.01).startswith("**Holds**")
+
+
+def test_enough_is_where_more_is_no_longer_seen_to_help(studied):
+    results = studied("keep", "full", spread=0.0)
+    cells = list(results.cells)[::-1]
+    assert verdicts.enough(results, sorted(cells, key=cells.index), "clips", "static")
+
+
+def test_a_wide_table_is_turned(studied):
+    results = studied("keep")
+    columns = REPORTS["keep"].columns
+    assert page.table(results, columns)[0] == "| cell | temporal | static | pictures |"
+    turned = page.table(results, [*columns, *columns])
+    assert turned[0] == "| exam | K = 2 | K = 16 |"
+    assert len(turned) == 2 + 6
