@@ -17,6 +17,7 @@ import matplotlib
 matplotlib.use("Agg")  # no window is ever opened
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
@@ -74,7 +75,8 @@ def _wrap_titles(picture: Figure) -> None:
     letter = LETTER * STYLE["axes.titlesize"] * picture.dpi / 72
     for axes in picture.axes:
         room = int(axes.get_window_extent().width / letter)
-        axes.set_title(textwrap.fill(axes.get_title(loc="left"), max(room, 20)))
+        whole = axes.get_title(loc="left").replace(" = ", "\u00a0=\u00a0").replace(" %", "\u00a0%")
+        axes.set_title(textwrap.fill(whole, max(room, 20)))
 
 
 def percent(axes: Axes, label: str, side: str = "y") -> None:
@@ -124,5 +126,5 @@ def shared_legend(axes: Axes, columns: int = 4) -> None:
 def _named(axes: Axes) -> tuple[list[Any], list[str]]:
     """What a legend shows: first what has intervals, then levels."""
     both = list(zip(*axes.get_legend_handles_labels(), strict=True))
-    both.sort(key=lambda one: isinstance(one[0], Line2D))
+    both.sort(key=lambda one: isinstance(one[0], Line2D | LineCollection))
     return [handle for handle, _ in both], [label for _, label in both]

@@ -32,7 +32,8 @@ def line(
         label=label,
         color=COLOURS[colour % len(COLOURS)],
         clip_on=False,
-        **{"marker": SIGNS[colour % 5], "markersize": 5, "capsize": 3, "linewidth": 1.6} | style,
+        **{"marker": SIGNS[colour % len(SIGNS)], "markersize": 5, "capsize": 3, "linewidth": 1.6}
+        | style,
     )
 
 
@@ -57,7 +58,7 @@ def bars(axes: Axes, names: Sequence[str], groups: Groups) -> None:
 
 def shares(axes: Axes, names: Sequence[str], groups: Groups) -> None:
     """Shares as points along x, one of each group for each name; the first name on top."""
-    _rows(axes, names, groups, 1.0, [_inside(values) for _, values in groups])
+    _rows(axes, names, groups, [_inside(values) for _, values in groups], clip_on=False)
 
 
 def differences(axes: Axes, names: Sequence[str], groups: Groups, label: str) -> None:
@@ -65,8 +66,9 @@ def differences(axes: Axes, names: Sequence[str], groups: Groups, label: str) ->
 
     The axis is made for the means: an interval that leaves it, as those of two seeds may, is cut.
     """
-    halves = [[value.half for value in values] for _, values in groups]
-    _rows(axes, names, groups, 100.0, [[half, half] for half in halves])
+    halves = [[100 * value.half for value in values] for _, values in groups]
+    in_points = [(name, [Estimate(100 * v.mean, 0.0) for v in values]) for name, values in groups]
+    _rows(axes, names, in_points, [[half, half] for half in halves])
     means = [v.mean for _, values in groups for v in values if not math.isnan(v.mean)] or [0.0]
     low, high = min(0.0, *means), max(0.0, *means)
     room = max(ROOM, 0.4 * (high - low))
@@ -75,26 +77,48 @@ def differences(axes: Axes, names: Sequence[str], groups: Groups, label: str) ->
     axes.set_xlabel(label)
 
 
+def plain(axes: Axes, names: Sequence[str], groups: Sequence[tuple[str, Sequence[float]]]) -> None:
+    """Numbers without an interval as points along x, rows as in `shares`."""
+    known = [(label, [Estimate(value, 0.0) for value in values]) for label, values in groups]
+    _rows(axes, names, known, [None] * len(groups), clip_on=False)
+
+
+def upright(axes: Axes, value: float, label: str) -> None:
+    """A dashed line from top to bottom, at what the rows are held against."""
+    if not math.isnan(value):
+        axes.axvline(value, color=GREY, linewidth=1.2, linestyle="--", label=label)
+
+
+def chance(axes: Axes, place: int, value: float) -> None:
+    """What guessing gives, across the bars of one name."""
+    if not math.isnan(value):
+        label = "" if place else "chance"
+        axes.hlines(
+            value, place - 0.44, place + 0.44, "black", linestyle="--", linewidth=1.2, label=label
+        )
+
+
 def _rows(
     axes: Axes,
     names: Sequence[str],
     groups: Groups,
-    scale: float,
-    intervals: Sequence[list[list[float]]],
+    intervals: Sequence[list[list[float]] | None],
+    **style: Any,
 ) -> None:
     depth = 0.64 / len(groups)
     for number, ((label, values), sides) in enumerate(zip(groups, intervals, strict=True)):
         axes.errorbar(
-            [scale * value.mean for value in values],
+            [value.mean for value in values],
             [place + (number - (len(groups) - 1) / 2) * depth for place in range(len(names))],
-            xerr=[[scale * length for length in side] for side in sides],
+            xerr=sides,
             label=label,
             color=COLOURS[number % len(COLOURS)],
-            marker=SIGNS[number % 5],
+            marker=SIGNS[number % len(SIGNS)],
             markersize=5,
             capsize=2.5,
             linewidth=1.2,
             linestyle="none",
+            **style,
         )
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)

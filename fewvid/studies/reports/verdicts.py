@@ -42,7 +42,19 @@ def points(gained: Estimate) -> str:
     """A difference in points of per cent, with its interval."""
     if math.isnan(gained.mean):
         return "not asked"
-    return f"{100 * gained.mean:+.1f} ± {100 * gained.half:.1f} points"
+    return f"{_signed(gained)} ± {100 * gained.half:.1f} points"
+
+
+def short(gained: Estimate) -> str:
+    """A difference in points for a title, marked where its interval holds 0."""
+    if math.isnan(gained.mean):
+        return "not asked"
+    unsure = gained.low <= 0 <= gained.high and gained.half > 0
+    return _signed(gained) + f" (± {100 * gained.half:.1f})" * unsure
+
+
+def _signed(gained: Estimate) -> str:
+    return f"{round(100 * gained.mean, 1) + 0.0:+.1f}"  # no -0.0
 
 
 def enough(results: Results, cells: Sequence[str], exam: str, of: str) -> str:
