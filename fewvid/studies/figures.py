@@ -20,13 +20,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
 # Okabe and Ito's colours, which people who confuse red and green can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 GREY = "#777777"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -75,15 +75,23 @@ def _wrap_titles(picture: Figure) -> None:
     letter = LETTER * STYLE["axes.titlesize"] * picture.dpi / 72
     for axes in picture.axes:
         room = int(axes.get_window_extent().width / letter)
-        whole = axes.get_title(loc="left").replace(" = ", "\u00a0=\u00a0").replace(" %", "\u00a0%")
+        whole = axes.get_title(loc="left")
+        for parted, held in (
+            (" = ", "\u00a0=\u00a0"),
+            (" %", "\u00a0%"),
+            (" ± ", "\u00a0±\u00a0"),
+            ("(± ", "(±\u00a0"),
+        ):
+            whole = whole.replace(parted, held)
         axes.set_title(textwrap.fill(whole, max(room, 20)))
 
 
 def percent(axes: Axes, label: str, side: str = "y") -> None:
     """An axis of shares: in per cent, never below 0 or above 100."""
     low, high = getattr(axes, f"get_{side}lim")()
-    high = min(1.0, max(high, low + NARROWEST))
-    getattr(axes, f"set_{side}lim")(max(0.0, min(low, high - NARROWEST)), high)
+    wider = max(0.0, NARROWEST - (high - low)) / 2
+    high = min(1.0, high + wider)
+    getattr(axes, f"set_{side}lim")(max(0.0, min(low - wider, high - NARROWEST)), high)
     getattr(axes, f"{side}axis").set_major_formatter(PercentFormatter(1.0))
     getattr(axes, f"set_{side}label")(label)
 
@@ -128,3 +136,10 @@ def _named(axes: Axes) -> tuple[list[Any], list[str]]:
     both = list(zip(*axes.get_legend_handles_labels(), strict=True))
     both.sort(key=lambda one: isinstance(one[0], Line2D | LineCollection))
     return [handle for handle, _ in both], [label for _, label in both]
+
+
+def plain_log(axes: Axes) -> None:
+    """Writes the ticks of a logarithmic x axis as plain numbers, few of them."""
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.minorticks_off()

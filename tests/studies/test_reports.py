@@ -51,9 +51,17 @@ def test_a_difference_of_exactly_nothing_is_no_gain():
 
 
 def test_enough_is_where_more_is_no_longer_seen_to_help(studied):
-    results = studied("keep", "full", spread=0.0)
-    cells = list(results.cells)[::-1]
-    assert verdicts.enough(results, sorted(cells, key=cells.index), "clips", "static")
+    results = studied("amount", "full", spread=0.0)
+    shares = {"0 %": 80, "1 %": 90, "3 %": 85, "10 %": 89, "30 %": 91, "100 %": 90, "200 %": 90}
+    for name, right in shares.items():
+        results.cells[name]["scores"]["clips"]["colour"].update(total=100, right=[right] * 3)
+        results.cells[name]["scores"]["clips"]["shape"].update(total=100, right=[50, 50, 50])
+    cells = list(shares)
+    # 1 % equals the last too, but 3 % after it does not.
+    assert verdicts.enough(results, cells, "clips", ["colour"]) == "30 %"
+    assert verdicts.enough(results, cells, "clips", ["shape"]) == "0 %"
+    assert verdicts.helps(30, [0, 30, 100]) == "no gain past 30"
+    assert verdicts.helps(100, [0, 30, 100]) == "gains up to all 100"
 
 
 def test_a_wide_table_is_turned(studied):

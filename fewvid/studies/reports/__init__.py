@@ -1,12 +1,17 @@
 """The pages of the studies, by name."""
 
 from fewvid.studies.reports import (
+    adapter,
     amount,
+    content,
+    diversity,
     identity,
     keep,
     kind,
     samplers,
     strategies,
+    tradeoff,
+    transfer,
 )
 from fewvid.studies.reports.report import Report
 
@@ -17,4 +22,9 @@ REPORTS: dict[str, Report] = {
     "strategies": strategies.REPORT,
     "amount": amount.REPORT,
     "kind": kind.REPORT,
+    "tradeoff": tradeoff.REPORT,
+    "content": content.REPORT,
+    "transfer": transfer.REPORT,
+    "diversity": diversity.REPORT,
+    "adapter": adapter.REPORT,
 }

@@ -79,10 +79,9 @@ def by_amount(results: Results, file: Path) -> None:
         for axes in (means, dimensions):
             figures.legend(axes, drop=0.68)
         figures.percent(means, "questions answered rightly")
-        kept = results.ratio(TENTH, WHOLE, "clips", "temporal")
-        means.set_title(
-            f"10 % of the videos keep {100 * kept.mean:.1f} % of the temporal accuracy of 100 %"
-        )
+        kind, *_ = results.kinds("clips")
+        kept = results.ratio(TENTH, WHOLE, "clips", kind)
+        means.set_title(f"10 % of the videos keep {kept} % of the {kind} accuracy of 100 %")
         dimensions.set_title(_hungriest(results, temporal))
 
 

@@ -77,7 +77,7 @@ def by_dimension(results: Results, file: Path) -> None:
             figures.legend(axes)
         figures.percent(means, "questions answered rightly")
         ratios = [
-            f"{100 * results.ratio(few, full, 'clips', kind).mean:.1f} % of the {kind}"
+            f"{results.ratio(few, full, 'clips', kind)} % of the {kind}"
             for kind in results.kinds("clips")
         ]
         means.set_title(f"K = {keep} of {tokens} keeps {' and '.join(ratios)} accuracy")

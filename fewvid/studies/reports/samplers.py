@@ -144,8 +144,7 @@ def trained_or_applied(results: Results, file: Path) -> None:
             cell = _cells(results, keep, applied=False)[best]
             ratio = results.ratio(cell, full, "clips", "")
             axes.set_title(
-                f"K = {keep}: the best, {best}, keeps {100 * ratio.mean:.1f} % of the accuracy "
-                "with all tokens"
+                f"K = {keep}: the best, {best}, keeps {ratio} % of the accuracy with all tokens"
             )
         for axes in panels:
             figures.percent(axes, "questions answered rightly", "x")

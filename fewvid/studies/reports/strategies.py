@@ -76,7 +76,12 @@ def gained_and_kept(results: Results, file: Path) -> None:
         first, second, third = (
             verdicts.short(results.difference(best, start, exam, kind)) for kind, exam in panels
         )
-        axes[0].set_title(f"{best} gains most on temporal questions: {first} points")
+        ahead = results.difference(best, _video(results)[1], "clips", "temporal")
+        axes[0].set_title(
+            f"{best} gains most on temporal questions: {first} points"
+            if ahead.low > 0
+            else f"None is seen to gain most on temporal questions; {best}: {first} points"
+        )
         axes[1].set_title(f"{best} on static questions about clips: {second} points")
         axes[2].set_title(f"{best} on pictures: {third} points")
         marks.upright(axes[2], -100 * MOST_LOST, "1 point lost")

@@ -57,7 +57,7 @@ def _signed(gained: Estimate) -> str:
     return f"{round(100 * gained.mean, 1) + 0.0:+.1f}"  # no -0.0
 
 
-def enough(results: Results, cells: Sequence[str], exam: str, of: str) -> str:
+def enough(results: Results, cells: Sequence[str], exam: str, of: str | Sequence[str]) -> str:
     """The first of `cells` (from few to many) from which on none is seen to be below the last."""
     last = cells[-1]
     first = last
@@ -66,3 +66,8 @@ def enough(results: Results, cells: Sequence[str], exam: str, of: str) -> str:
             break
         first = name
     return first
+
+
+def helps(first: int, counts: Sequence[int]) -> str:
+    """What `enough` found, in words, before a unit: `first` of ascending `counts`."""
+    return f"gains up to all {first}" if first == counts[-1] else f"no gain past {first}"
