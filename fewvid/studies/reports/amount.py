@@ -103,8 +103,12 @@ def _hungriest(results: Results, dimensions: Sequence[str]) -> str:
     name = max(gained, key=lambda one: gained[one].mean)
     if gained[name].mean <= 0:
         return "No temporal dimension gains from 10 to 100 %"
-    seen = "" if gained[name].low > 0 else ", within its interval"
-    return f"From 10 to 100 %, {name} gains most: {verdicts.short(gained[name])} points{seen}"
+    if not verdicts.apart(gained):
+        return (
+            "From 10 to 100 % no temporal dimension is seen to gain more than others: "
+            f"{verdicts.extent(gained)}"
+        )
+    return f"From 10 to 100 %, {name} gains most: {verdicts.short(gained[name])} points"
 
 
 REPORT = Report(

@@ -51,7 +51,7 @@ def findings(results: Results) -> Sequence[str]:
             f"On {kind} questions K = {keep} by attention does worst with {worst}: "
             f"{verdicts.points(lost[worst])} against all tokens, and best with {best}: "
             f"{verdicts.points(lost[best])}"
-            + ("" if _apart(lost) else ", which the intervals do not tell apart")
+            + ("" if verdicts.apart(lost) else ", which the intervals do not tell apart")
             + f". It is seen below all tokens on {len(below)} of "
             f"{len(lost)} kinds of clips ({', '.join(below) or 'none'})."
         )
@@ -66,26 +66,19 @@ def findings(results: Results) -> Sequence[str]:
     return lines
 
 
-def _apart(lost: dict[str, Estimate]) -> bool:
-    """Whether the worst is seen below the best: their intervals do not meet."""
-    ranked = sorted(lost.values(), key=lambda one: one.mean)
-    return ranked[0].high < ranked[-1].low
-
-
 def _loses_most(lost: dict[str, Estimate], kind: str) -> str:
     """Where attention loses most, as a title."""
     worst = min(lost, key=lambda exam: lost[exam].mean)
     if lost[worst].mean >= 0:
         return f"On {kind} questions attention loses nothing on any kind of clips"
-    if _apart(lost):
+    if verdicts.apart(lost):
         return (
             f"On {kind} questions attention loses most with {worst}: "
             f"{verdicts.short(lost[worst])} points"
         )
-    best = max(lost, key=lambda exam: lost[exam].mean)
     return (
-        f"On {kind} questions attention loses alike on all kinds of clips: "
-        f"{verdicts.short(lost[worst])} to {verdicts.short(lost[best])} points"
+        f"On {kind} questions no kind of clips is seen to lose more than others: "
+        f"{verdicts.extent(lost)}"
     )
 
 

@@ -93,8 +93,12 @@ def _worst(results: Results, dimensions: Sequence[str]) -> str:
     name = min(lost, key=lambda one: lost[one].mean)
     if lost[name].mean >= 0:
         return f"No temporal dimension is lower with K = {keep} than with {tokens}"
-    seen = "" if lost[name].high < 0 else ", within its interval"
-    return f"With K = {keep}, {name} loses most: {100 * lost[name].mean:+.1f} points{seen}"
+    if not verdicts.apart(lost):
+        return (
+            f"With K = {keep} no temporal dimension is seen to lose more than others: "
+            f"{verdicts.extent(lost)}"
+        )
+    return f"With K = {keep}, {name} loses most: {verdicts.short(lost[name])} points"
 
 
 def costs_by_part(results: Results, file: Path) -> None:

@@ -81,7 +81,11 @@ def by_kind(results: Results, file: Path) -> None:
         label = "points, temporal less static data"
         marks.differences(apart, rows, [("_", [*differences.values()])], label)
         best = max(differences, key=lambda name: differences[name].mean)
-        apart.set_title(f"Most for {best}: {verdicts.short(differences[best])} points")
+        apart.set_title(
+            f"Most for {best}: {verdicts.short(differences[best])} points"
+            if verdicts.apart(differences)
+            else f"No dimension is seen to differ from others: {verdicts.extent(differences)}"
+        )
 
 
 REPORT = Report(

@@ -181,10 +181,14 @@ def pareto(results: Results, file: Path) -> None:
                 xs = [_cost(results, cell, by) / unit for cell in cells]
                 found = [results.estimate(cell, "clips", "") for cell in cells]
                 marks.line(axes, xs, found, f"T = {frames}", colour, linewidth=0.8)
-                for at in (0, -1):
-                    spot, below = (xs[at], found[at].mean), (5, -9)
+                for at, offset, side in ((0, (6, -9), "left"), (-1, (-6, 5), "right")):
                     axes.annotate(
-                        f"K = {keeps[at]}", spot, below, textcoords="offset points", fontsize=7
+                        f"K = {keeps[at]}",
+                        (xs[at], found[at].mean),
+                        offset,
+                        textcoords="offset points",
+                        ha=side,
+                        fontsize=7,
                     )
             front = _front(results, by)
             axes.step(

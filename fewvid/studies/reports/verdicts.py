@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fewvid.studies.results import Estimate, Results
 
@@ -51,6 +51,18 @@ def short(gained: Estimate) -> str:
         return "not asked"
     unsure = gained.low <= 0 <= gained.high and gained.half > 0
     return _signed(gained) + f" (± {100 * gained.half:.1f})" * unsure
+
+
+def apart(found: Mapping[str, Estimate]) -> bool:
+    """Whether the lowest is seen below the highest: their intervals do not meet."""
+    ranked = sorted(found.values(), key=lambda one: one.mean)
+    return len(ranked) == 1 or ranked[0].high < ranked[-1].low
+
+
+def extent(found: Mapping[str, Estimate]) -> str:
+    """From the lowest to the highest difference, in points."""
+    ranked = sorted(found.values(), key=lambda one: one.mean)
+    return f"{_signed(ranked[0])} to {_signed(ranked[-1])} points"
 
 
 def _signed(gained: Estimate) -> str:
