@@ -80,7 +80,13 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "results.json", json.dumps(results, indent=1) + "\n")
     found = Results(results)
-    page.write(found, out, REPORTS[study.study])
+    try:
+        page.write(found, out, REPORTS[study.study])
+    except (StopIteration, LookupError, ValueError) as error:
+        raise UserError(
+            f"the numbers are in {out / 'results.json'}, but the page of {study.study!r} does not "
+            f"fit these cells: it compares those of configs/studies/{study.study}.py"
+        ) from error
     return found
 
 

@@ -70,11 +70,11 @@ def test_another_study_finds_the_cell_they_share_and_time_can_run_out(finished, 
     out, found, _ = finished
     common = {"base_dir": out / "base", "cells_dir": out / "cells"}
     said = []
-    cells = [cell("the same", kind="temporal"), cell("as it is", strategy="none")]
-    other = study(*cells, name="kind")
+    as_it_is = cell("as it is", strategy="none", kind="static")
+    other = study(cell("the same", kind="temporal"), KINDS[1], as_it_is)
     late = run.run(other, tmp_path, say=said.append, minutes=0, **common)
     assert late is None
-    assert "1 of 2 cells are finished" in said
+    assert "2 of 3 cells are finished" in said
     assert not (tmp_path / "results.json").exists()
     whole = run.run(other, tmp_path, say=said.append, **common)
     assert whole.cells["the same"]["scores"] == found.cells["temporal"]["scores"]
@@ -84,7 +84,8 @@ def test_a_cell_of_another_is_that_model_with_another_choice(finished, tmp_path)
     out, *_ = finished
     cells = [cell("all", keep=SMALL.tokens), cell("few", keep=1, sampler="stride", of="all")]
     of = study(*cells)
-    run.run(of, tmp_path, say=lambda _: None, base_dir=out / "base")
+    with pytest.raises(UserError, match=r"results.json, but the page of 'kind' does not fit"):
+        run.run(of, tmp_path, say=lambda _: None, base_dir=out / "base")
     stored = Results(json.loads((tmp_path / "results.json").read_text()))
     assert stored.config("few")["of"] == "all"
     assert stored.cells["few"]["scores"] != stored.cells["all"]["scores"]
