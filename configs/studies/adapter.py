@@ -1,4 +1,4 @@
-"""python -m fewvid study adapter --config configs/studies/adapter.py:full --out runs/studies/adapter
+"""python -m fewvid study adapter --out runs/studies/adapter
 
 How the adapter is built and what *weighted* means, at equal cost for the decoder: K tokens a
 frame. Every cell begins with a new adapter that learns on pictures first.
@@ -10,7 +10,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     tokens, learned = {"queries": "tokens"}, {"queries": "learned", "count": size.keep}
     named: dict[str, tuple[dict, dict]] = {

@@ -1,4 +1,4 @@
-"""python -m fewvid study amount --config configs/studies/amount.py:full --out runs/studies/amount
+"""python -m fewvid study amount --out runs/studies/amount
 
 How many videos are needed. 200 % is there to show that 100 % is enough.
 """
@@ -9,7 +9,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     shares = (0.1, 1) if arg == "tiny" else (0.01, 0.03, 0.1, 0.3, 1, 2)
     cells = [recipes.cell(size, "0 %", strategy="images", clips=0)]

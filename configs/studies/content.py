@@ -1,16 +1,16 @@
-"""python -m fewvid study content --config configs/studies/content.py:full --out runs/studies/content
+"""python -m fewvid study content --out runs/studies/content
 
 Where the sampler fails: clips with little or much motion, clutter, small and large things.
 """
 
 from ml_collections import ConfigDict
 
-from fewvid.studies.config import ExamConfig
 from fewvid.studies import recipes
+from fewvid.studies.config import ExamConfig
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     variants = {
         "still": {"motion": "still"},

@@ -1,4 +1,4 @@
-"""python -m fewvid study diversity --config configs/studies/diversity.py:full --out runs/studies/diversity
+"""python -m fewvid study diversity --out runs/studies/diversity
 
 How many kinds of scenes and of questions are needed, at the same number of clips.
 """
@@ -17,11 +17,15 @@ MIXED = (
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     few = max(1, size.clips // 10)
     cells = [recipes.cell(size, "all", clips=few)]
-    scenes = {"3 forms, 6 colours": (3, 6), "2 forms, 6 colours": (2, 6), "2 forms, 4 colours": (2, 4)}
+    scenes = {
+        "3 forms, 6 colours": (3, 6),
+        "2 forms, 6 colours": (2, 6),
+        "2 forms, 4 colours": (2, 4),
+    }
     asked = {"9 of 15 questions": 9, "5 of 15 questions": 5, "2 of 15 questions": 2}
     if arg == "tiny":
         scenes, asked = dict([*scenes.items()][-1:]), dict([*asked.items()][-1:])

@@ -1,4 +1,4 @@
-"""python -m fewvid study keep --config configs/studies/keep.py:full --out runs/studies/keep
+"""python -m fewvid study keep --out runs/studies/keep
 
 How many of a frame's N tokens are needed: accuracy by dimension, operations and time by part.
 """
@@ -9,7 +9,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     keeps = [size.tokens // part for part in ((8, 1) if arg == "tiny" else (16, 8, 4, 2, 1))]
     cells = [recipes.cell(size, f"K = {keep}", keep=keep) for keep in keeps]

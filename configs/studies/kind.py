@@ -1,4 +1,4 @@
-"""python -m fewvid study kind --config configs/studies/kind.py:full --out runs/studies/kind
+"""python -m fewvid study kind --out runs/studies/kind
 
 Whether questions about what changes over time are worth more than others, at the same small
 number of clips.
@@ -10,7 +10,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     few = max(1, size.clips // 10)
     cells = [

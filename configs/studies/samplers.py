@@ -1,4 +1,4 @@
-"""python -m fewvid study samplers --config configs/studies/samplers.py:full --out runs/studies/samplers
+"""python -m fewvid study samplers --out runs/studies/samplers
 
 Every sampling strategy against random choice: trained with it, and applied to a model that
 was trained with all tokens.
@@ -11,9 +11,9 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
-    keeps = (size.keep,) if arg == "tiny" else (16, 64)
+    keeps = (size.keep,) if arg == "tiny" else (size.tokens // 16, size.tokens // 4)
     names = ("random", "attention", "maxmin") if arg == "tiny" else tuple(SAMPLERS)
     cells = [recipes.cell(size, "all tokens", keep=size.tokens)]
     for keep in keeps:

@@ -1,4 +1,4 @@
-"""python -m fewvid study strategies --config configs/studies/strategies.py:full --out runs/studies/strategies
+"""python -m fewvid study strategies --out runs/studies/strategies
 
 Where the videos come into the training: S4-V, S3-IV or S2-S3-IV, at equal steps and clips.
 """
@@ -9,7 +9,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     named = {
         "image model": "none",

@@ -1,4 +1,4 @@
-"""python -m fewvid study tradeoff --config configs/studies/tradeoff.py:full --out runs/studies/tradeoff
+"""python -m fewvid study tradeoff --out runs/studies/tradeoff
 
 Tokens of a frame against frames of a clip, at the same number of tokens for the decoder. One model
 a number of frames, trained with K drawn at each step, serves all K.
@@ -6,12 +6,12 @@ a number of frames, trained with K drawn at each step, serves all K.
 
 from ml_collections import ConfigDict
 
-from fewvid.studies.config import ExamConfig
 from fewvid.studies import recipes
+from fewvid.studies.config import ExamConfig
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     keeps, counts = (8, 16, 32, 64, 128), (2, 4, 8, 16)
     if arg == "tiny":

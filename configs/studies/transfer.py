@@ -1,4 +1,4 @@
-"""python -m fewvid study transfer --config configs/studies/transfer.py:full --out runs/studies/transfer
+"""python -m fewvid study transfer --out runs/studies/transfer
 
 What a model trained on `shapes` knows of another look, of longer clips and of questions that it
 was never trained on.
@@ -6,12 +6,12 @@ was never trained on.
 
 from ml_collections import ConfigDict
 
-from fewvid.studies.config import ExamConfig
 from fewvid.studies import recipes
+from fewvid.studies.config import ExamConfig
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     exams = [
         recipes.CLIPS,

@@ -12,6 +12,7 @@ from fewvid.commands import look, places
 
 if TYPE_CHECKING:
     from fewvid.inference.conversation import Answer, Conversation
+    from fewvid.inference.view import View
 
 
 OVERLAY = "draw the kept tokens there; in a conversation a picture an answer: a.png, a-2.png, ..."
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     from fewvid.inference.conversation import Conversation
 
     conversation = Conversation(view)
+    if view.change is not None and not args.json:
+        print(f"{looked(view, args.video)}.", file=sys.stderr)
     if args.question is None:
         return converse(conversation, args)
     answer = ask(conversation, args.question, args, args.overlay)
@@ -62,9 +65,9 @@ def converse(conversation: Conversation, args: argparse.Namespace) -> int:
     from fewvid.errors import UserError, one_line
 
     if shown := sys.stdin.isatty():
-        count = len(conversation.view.clip.frames)
-        frames = "1 frame" if count == 1 else f"{count} frames"
-        print(f"{frames} of {args.video}. Ask; 'exit' ends.", file=sys.stderr)
+        if conversation.view.change is None:  # else it is said already
+            print(f"{looked(conversation.view, args.video)}.", file=sys.stderr)
+        print("Ask; 'exit' ends.", file=sys.stderr)
     while True:
         if shown:
             print("> ", end="", file=sys.stderr, flush=True)
@@ -78,6 +81,14 @@ def converse(conversation: Conversation, args: argparse.Namespace) -> int:
             ask(conversation, question, args, numbered(args.overlay, len(conversation.turns) + 1))
         except UserError as error:
             print(one_line(error), file=sys.stderr)
+
+
+def looked(view: View, video: str) -> str:
+    """What was looked at: "8 frames of a.mp4, 4 tokens kept of each (auto: change 0.031)"."""
+    count, kept = len(view.clip.frames), view.kept
+    text = f"{count} frame{'s' * (count != 1)} of {video}, {kept} token{'s' * (kept != 1)} kept"
+    text += " of each" * (count != 1)
+    return text if view.change is None else f"{text} (auto: change {view.change:.3f})"
 
 
 def numbered(file: Path | None, turn: int) -> Path | None:
@@ -124,6 +135,7 @@ def as_json(answer: Answer, model: str, video: str, before: dict[str, float]) ->
         "frames": answer.frames_used,
         "tokens_per_frame": answer.tokens_per_frame,
         "kept_per_frame": answer.kept,
+        "change": answer.change,
         "read_per_frame": answer.read_per_frame,
         "sampler": answer.sampler,
         "milliseconds": answer.milliseconds | before,

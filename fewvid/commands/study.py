@@ -14,6 +14,7 @@ import os
 import shlex
 from pathlib import Path
 
+import fewvid
 from fewvid.commands import places
 from fewvid.commands.configs import keep_compiled, read_config, with_overrides
 from fewvid.errors import UserError
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE[:ARG]",
-        help="default configs/studies/NAME.py:full, for a GPU; :tiny runs anywhere in minutes",
+        help="default configs/studies/NAME.py:full, for a GPU; :laptop for two cores, :tiny to try",
     )
     parser.add_argument("--out", required=True, type=places.path, help="where the page goes")
     parser.add_argument(
@@ -72,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
             out,
             say=shown.say,
             command=_command(args, config),
+            version=fewvid.__version__,
             base_dir=args.base and args.base.expanduser(),
             cells_dir=args.cells and args.cells.expanduser(),
             minutes=args.minutes,

@@ -26,6 +26,7 @@ class BatchShape:
     visual_tokens_per_frame: M, see `models.config.visual_tokens_per_frame`.
     length: L, ids of a row. answers: A, answer ids of a row, eos included.
     questions: how many samples of one media file may share a row.
+    narrows_by: by how much M may be lowered after packing (see `data.narrow`).
     """
 
     batch_size: int
@@ -35,16 +36,25 @@ class BatchShape:
     length: int
     answers: int
     questions: int = 1
+    narrows_by: int = 0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
+            if value < 1 and name != "narrows_by":
                 raise UserError(f"{name} must be positive, got {value}")
         if self.length <= self.frames * self.visual_tokens_per_frame:
             raise UserError(
                 f"length {self.length} has no room for text after {self.frames} frames of "
                 f"{self.visual_tokens_per_frame} visual tokens; raise length, lower frames or keep"
             )
+
+    def room(self, frames: int) -> int:
+        """How many ids a row of so many of the T frames may hold.
+
+        A frame that a row lacks shortens it with the others when M is lowered, but has no visual
+        tokens to give up: where that will come, as many ids are left empty.
+        """
+        return self.length - (self.frames - frames) * self.narrows_by
 
 
 class Packed(NamedTuple):

@@ -49,7 +49,9 @@ class Rows:
         needs = []
         for sample in samples:
             size, answer_size = segment_sizes(segment_of(sample, self.chat))
-            needs.append((len(self._prefix(sample, frames[sample.media_type])) + size, answer_size))
+            count = frames[sample.media_type]
+            empty = self.shape.length - self.shape.room(count)
+            needs.append((len(self._prefix(sample, count)) + size + empty, answer_size))
         for flag, room, need in (
             ("length", self.shape.length, [size for size, _ in needs]),
             ("answers", self.shape.answers, [size for _, size in needs]),
@@ -116,7 +118,9 @@ class Rows:
     def _pack(self, samples: Sequence[Sample], frames: int) -> tuple[Batch, tuple[int, ...]]:
         segments = [segment_of(sample, self.chat) for sample in samples]
         prefix = self._prefix(samples[0], frames)
-        row, kept = pack_row(prefix, segments, self.shape.length, self.shape.answers)
+        row, kept = pack_row(prefix, segments, self.shape.room(frames), self.shape.answers)
+        for key in ("tokens", "segments", "positions"):
+            row[key] = _padded(row[key], self.shape.length)
         if self.chat.pad:
             row["tokens"][row["segments"] == 0] = self.chat.pad
         return row, kept
@@ -153,10 +157,10 @@ class Rows:
         return {"pixels": _padded(visual.pixels, self.shape.frames)}
 
 
-def _padded(array: np.ndarray, frames: int) -> np.ndarray:
-    """Zeros after the valid frames, up to T."""
-    if len(array) == frames:
+def _padded(array: np.ndarray, size: int) -> np.ndarray:
+    """Zeros after the valid frames, up to T (or after the ids that a row may hold, up to L)."""
+    if len(array) == size:
         return array
-    out = np.zeros((frames, *array.shape[1:]), array.dtype)
+    out = np.zeros((size, *array.shape[1:]), array.dtype)
     out[: len(array)] = array
     return out

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from fewvid.errors import MOST_SEED, UserError
 from fewvid.models.config import LvlmConfig, kept_tokens, visual_tokens_per_frame
+
+Keep = int | Literal["auto"] | None  # K, or what `samplers.auto_keep` says, or the model's own
+AUTO = "auto"
 
 
 def check_looking(
@@ -21,13 +24,15 @@ def check_looking(
 ) -> None:
     """Raises UserError for what cannot say how to look at a clip; None is a default.
 
-    frames: 1 or more; keep: 1 to N of this model; sampler: a name; seed: see `check_answering`.
+    frames: 1 or more; keep: 1 to N of this model, or "auto"; sampler: a name; seed: see
+    `check_answering`.
     """
     if frames is not None:
         _whole("--frames", frames, 1)
-    if keep is not None:
-        _whole("--keep", keep, None)
-    kept_tokens(config, keep)
+    if keep != AUTO:
+        if keep is not None:
+            _whole("--keep", keep, None, or_else=f" or {AUTO!r}")
+        kept_tokens(config, keep)
     _whole("--seed", seed, 0, MOST_SEED)
     if sampler is not None:
         from fewvid import samplers
@@ -53,6 +58,27 @@ def check_question(question: Any) -> None:
         raise UserError(f"the question must be text, got {question!r}")
     if not question.strip():
         raise UserError("the question is empty; ask something, such as 'How many are there?'")
+
+
+def check_asked(config: LvlmConfig, keep: Any, sampler: Any, question: Any) -> None:
+    """Raises UserError where the sampler is to choose by a question and there is none."""
+    if question is not None:
+        check_question(question)
+        return
+    from fewvid import samplers
+    from fewvid.inference import parts
+
+    name = sampler or config.sampler.name
+    if samplers.asks(name) and kept_tokens(config, keep) < parts.candidates(config):
+        raise UserError(no_question(name))
+
+
+def no_question(sampler: str) -> str:
+    """What is said where a sampler that chooses by the question has none."""
+    return (
+        f"the sampler {sampler!r} chooses by the question and was given none; give --question "
+        "(in Python: question), or use --sampler maxmin, which chooses without"
+    )
 
 
 def check_rows(
@@ -99,7 +125,9 @@ def check_rows(
         )
 
 
-def _whole(flag: str, value: Any, least: int | None, most: int | None = None) -> None:
+def _whole(
+    flag: str, value: Any, least: int | None, most: int | None = None, or_else: str = ""
+) -> None:
     """Raises UserError where `value` is no whole number, or none of the range."""
     try:
         number = operator.index(value)
@@ -110,4 +138,4 @@ def _whole(flag: str, value: Any, least: int | None, most: int | None = None) ->
     if number is None or not low <= number <= high:
         above = "" if least is None else f", {least} or more"
         span = above if most is None else f", {least} to {most}"
-        raise UserError(f"{flag} must be a whole number{span}, got {value!r}")
+        raise UserError(f"{flag} must be a whole number{span}{or_else}, got {value!r}")

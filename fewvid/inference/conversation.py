@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,8 +15,6 @@ from fewvid.inference import checks, generate, parts
 from fewvid.inference.clock import Clock
 from fewvid.inference.view import View
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
-
-LEAST_TEXT = 32  # text is padded to this many ids, or twice, four times ... as many
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,7 @@ class Answer:
     tokens_per_frame: N, of which the sampler kept `kept` (on average, where it spends one budget
       over the clip), of which the decoder read `read_per_frame` (the same number, except where
       learned queries stand between).
+    change: how much the clip changes, where that decided `kept` (keep="auto"), else None.
     milliseconds: by part: decode, encode, select, adapt, prefill, generate; and `compile`, which
       only the first answer of a shape spends.
     """
@@ -39,15 +39,20 @@ class Answer:
     sampler: str
     milliseconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    change: float | None = None
 
 
 class Conversation:
-    """Several questions about one view of a clip. `turns` holds (question, answer) so far."""
+    """Several questions about one view of a clip. `turns` holds (question, answer) so far.
+
+    Where the sampler chooses by the question, the first one decides what all of them see.
+    """
 
     def __init__(self, view: View) -> None:
         self.view = view
         self.turns: list[tuple[str, str]] = []
-        self._visual = view.visual()
+        self._read = visual_tokens_per_frame(view.model.config, view.kept)
+        self._visual: jax.Array | None = None  # once something is asked
         self._clock = view.clock  # the first answer's cost includes looking
 
     def ask(
@@ -85,7 +90,11 @@ class Conversation:
         checks.check_answering(temperature, max_tokens, seed)
         model, clock = self.view.model, self._clock
         ids, notes = self._prompt(question, max_tokens)
-        tokens = np.full((1, _padded(len(ids), self._prefix())), model.chat.pad, np.int32)
+        if self._visual is None:
+            self.view.choose(question)
+            self._visual = self.view.visual()
+        prefix = len(self._prefix())
+        tokens = np.full((1, prefix + parts.padded(len(ids) - prefix)), model.chat.pad, np.int32)
         tokens[0, : len(ids)] = ids
         last = jnp.array([len(ids) - 1], jnp.int32)
         logits, cache = model.programs.run(
@@ -125,15 +134,14 @@ class Conversation:
         self._clock = Clock()
         return self._answer(question, text, clock, notes)
 
-    def _prefix(self) -> int:
-        frames, tokens = self._visual.shape[1:3]
-        return len(self.view.model.chat.prefix_ids(frames * tokens))
+    def _prefix(self) -> tuple[int, ...]:
+        return self.view.model.chat.prefix_ids(len(self.view.clip.frames) * self._read)
 
     def _prompt(self, question: str, max_tokens: int) -> tuple[list[int], tuple[str, ...]]:
         """The ids of everything so far and the question; old turns go where there is no room."""
         model = self.view.model
-        frames, tokens = self._visual.shape[1:3]
-        prefix, asked = model.chat.prefix_ids(frames * tokens), model.chat.question_ids(question)
+        frames, tokens = len(self.view.clip.frames), self._read
+        prefix, asked = self._prefix(), model.chat.question_ids(question)
         room = model.config.decoder.max_length - len(prefix) - len(asked) - max_tokens
         if room < 0:
             raise UserError(
@@ -159,10 +167,11 @@ class Conversation:
             frames_used=len(view.clip.frames),
             tokens_per_frame=parts.candidates(view.model.config),
             kept=view.kept,
-            read_per_frame=int(self._visual.shape[2]),
+            read_per_frame=self._read,
             sampler=view.sampler,
             milliseconds=dict(clock.milliseconds),
             notes=(*view.clip.notes, *notes),
+            change=view.change,
         )
 
 
@@ -174,11 +183,3 @@ def check_room(config: LvlmConfig, frames: int, keep: int | None) -> None:
             f"{frames} frames of {tokens} tokens exceed the {config.decoder.max_length} tokens "
             "that the model reads; use a smaller --frames or --keep"
         )
-
-
-def _padded(length: int, prefix: int) -> int:
-    """The prompt's static length: doubling steps of text, so that few programs serve all turns."""
-    text = LEAST_TEXT
-    while prefix + text < length:
-        text *= 2
-    return prefix + text

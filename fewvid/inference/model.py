@@ -50,8 +50,9 @@ class Model:
 
     A video is a path or a `Clip` (what `fewvid.data.decode.decode_video` gives). The keywords are
     the same everywhere: frames (None: as many as the model was trained with; fewer where the file
-    has fewer), keep K tokens a frame (None: the model's own), sampler by name, seed for a random
-    sampler and for a temperature above 0. What they cannot be raises UserError, as in the commands.
+    has fewer), keep K tokens a frame (None: the model's own; "auto": more where the clip changes
+    more), sampler by name, seed for a random sampler and for a temperature above 0. What they
+    cannot be raises UserError, as in the commands.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Model:
         question: str,
         *,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         temperature: float = 0.0,
         max_tokens: int = 32,
@@ -100,7 +101,7 @@ class Model:
         question: str,
         *,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         temperature: float = 0.0,
         max_tokens: int = 32,
@@ -120,42 +121,56 @@ class Model:
         self,
         video: Video,
         *,
+        question: str | None = None,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         seed: int = 0,
     ) -> Conversation:
-        """A conversation about one video, which is looked at once."""
-        view = self.look(video, frames=frames, keep=keep, sampler=sampler, seed=seed, to_ask=True)
-        return Conversation(view)
+        """A conversation about one video, which is looked at once.
+
+        question: what a sampler that chooses by it (`dpp_text`) chooses by, without its being
+        asked; None: the first that is asked.
+        """
+        looked = {"frames": frames, "keep": keep, "sampler": sampler, "seed": seed}
+        return Conversation(self.look(video, question=question, to_ask=True, **looked))
 
     def select(
         self,
         video: Video,
         *,
+        question: str | None = None,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         seed: int = 0,
     ) -> Selection:
-        """Which tokens are kept, their scores, and the frames; `inference.overlay` draws it."""
-        return self.look(video, frames=frames, keep=keep, sampler=sampler, seed=seed).selection()
+        """Which tokens are kept, their scores, and the frames; `inference.overlay` draws it.
+
+        question: what a sampler that chooses by it (`dpp_text`) chooses by.
+        """
+        looked = {"frames": frames, "keep": keep, "sampler": sampler, "seed": seed}
+        return self.look(video, question=question, **looked).selection()
 
     def look(
         self,
         video: Video,
         *,
+        question: str | None = None,
         frames: int | None = None,
-        keep: int | None = None,
+        keep: checks.Keep = None,
         sampler: str | None = None,
         seed: int = 0,
         to_ask: bool = False,
     ) -> View:
         """The encoded clip, from which both a conversation and a selection can be had.
 
-        to_ask: raises UserError at once where the decoder could not read so many frames.
+        to_ask: raises UserError at once where the decoder could not read so many frames, and not
+        where the sampler chooses by the question and `question` is None: one will come.
         """
         checks.check_looking(self.config, frames, keep, sampler, seed)
+        if not to_ask or question is not None:
+            checks.check_asked(self.config, keep, sampler, question)
         clock = Clock()
         if not isinstance(video, Clip):
             from fewvid.data.decode import decode_video
@@ -163,9 +178,11 @@ class Model:
             with clock.measure("decode"):
                 asked = frames is not None
                 video = decode_video(video, frames if asked else self.frames, asked=asked)
-        if to_ask:
+        if to_ask and keep != checks.AUTO:
             check_room(self.config, len(video.frames), keep)
-        view = View(self, video, keep, sampler, seed)
+        view = View(self, video, keep, sampler, seed, question)
+        if to_ask and keep == checks.AUTO:
+            check_room(self.config, len(video.frames), view.kept)
         view.clock.milliseconds["decode"] = clock.milliseconds["decode"]
         return view
 

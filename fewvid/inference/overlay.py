@@ -7,14 +7,12 @@ are stretched back over the frame here.
 from __future__ import annotations
 
 import math
-from functools import cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from fewvid.errors import UserError
+from fewvid.inference.lettering import font, paragraph, write
 from fewvid.inference.selection import Selection
 
 BACKGROUND = (17, 19, 24)
@@ -35,7 +33,6 @@ GAP = 12
 EDGE = 2
 DIM = 0.45  # brightness of a dropped patch
 SATURATION = 0.45  # colour left in a dropped patch
-TEXT_LINES = 8  # a longer question or answer is cut
 
 
 def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Image:
@@ -51,9 +48,9 @@ def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Im
     rows = math.ceil(count / columns)
     inner = max(columns * (tile[0] + GAP) - GAP, LEAST_WIDTH)
 
-    head = [*_paragraph(question, _font(24, bold=True), WHITE, inner)]
-    head += _paragraph(answer, _font(24), ACCENT, inner)
-    foot = _paragraph(caption(selection), _font(15), GREY, inner)
+    head = [*paragraph(question, font(24, bold=True), WHITE, inner)]
+    head += paragraph(answer, font(24), ACCENT, inner)
+    foot = paragraph(caption(selection), font(15), GREY, inner)
     head_height = sum(line.height for line in head) + (14 if head else 0)
     body_height = rows * (tile[1] + LABEL + GAP) - GAP
     canvas = Image.new(
@@ -65,7 +62,7 @@ def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Im
         BACKGROUND,
     )
     pen = ImageDraw.Draw(canvas)
-    y = _write(pen, head, MARGIN) + (14 if head else 0)
+    y = write(pen, head, MARGIN, MARGIN) + (14 if head else 0)
 
     mask = selection.mask()
     for i in range(count):
@@ -78,10 +75,10 @@ def draw(selection: Selection, question: str = "", answer: str = "") -> Image.Im
             (left + tile[0] // 2, top + tile[1] + 7),
             f"{selection.times[i]:.2f} s",
             fill=GREY,
-            font=_font(15),
+            font=font(15),
             anchor="ma",
         )
-    _write(pen, foot, y + body_height + 10)
+    write(pen, foot, MARGIN, y + body_height + 10)
     return canvas
 
 
@@ -101,6 +98,8 @@ def caption(selection: Selection) -> str:
     least, most = min(selection.counts), max(selection.counts)
     if least < most:
         kept += f" on average, {least} to {most}"
+    if selection.change is not None:
+        kept += f" (auto: change {selection.change:.3f})"
     return "  ·  ".join(part for part in (selection.model, selection.sampler, kept) if part)
 
 
@@ -156,46 +155,3 @@ def _columns(count: int, tile: tuple[int, int]) -> int:
     fit = min(MOST_IN_ROW, max(1, (MOST_WIDTH + GAP) // (tile[0] + GAP)))
     fit = max(fit, math.ceil(count / (MOST_HEIGHT // (tile[1] + LABEL + GAP))))
     return math.ceil(count / math.ceil(count / fit))
-
-
-class _Line:
-    """A line of text that is known to fit."""
-
-    def __init__(self, text: str, font: ImageFont.FreeTypeFont, colour: tuple[int, int, int]):
-        self.text, self.font, self.colour = text, font, colour
-        self.height = round(font.size * 1.4)
-
-
-def _paragraph(
-    text: str, font: ImageFont.FreeTypeFont, colour: tuple[int, int, int], width: int
-) -> list[_Line]:
-    """Wraps `text` into lines of at most `width` pixels; a word too long is broken anywhere."""
-    lines: list[str] = []
-    for word in text.split():
-        joined = f"{lines[-1]} {word}" if lines else word
-        if lines and font.getlength(joined) <= width:
-            lines[-1] = joined
-            continue
-        lines.append("")
-        for letter in word:
-            if lines[-1] and font.getlength(lines[-1] + letter) > width:
-                lines.append("")
-            lines[-1] += letter
-    if len(lines) > TEXT_LINES:
-        lines = [*lines[: TEXT_LINES - 1], lines[TEXT_LINES - 1] + " …"]
-    return [_Line(line, font, colour) for line in lines]
-
-
-def _write(pen: ImageDraw.ImageDraw, lines: list[_Line], y: int) -> int:
-    """Writes the lines from `y` down at the left margin; returns where the next would begin."""
-    for line in lines:
-        pen.text((MARGIN, y), line.text, fill=line.colour, font=line.font)
-        y += line.height
-    return y
-
-
-@cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib carries with it: the same picture on every machine."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)

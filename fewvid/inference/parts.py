@@ -16,12 +16,25 @@ from fewvid import samplers
 from fewvid.models import lvlm
 from fewvid.models.attention import segment_mask
 from fewvid.models.config import LvlmConfig, kept_tokens
+from fewvid.samplers import auto_keep
+
+change = jax.jit(auto_keep.change)  # float[B,T,N,D] -> float32[B]
+
+LEAST_TEXT = 32  # text is padded to this many ids, or twice, four times ... as many
 
 
 def candidates(config: LvlmConfig) -> int:
     """How many tokens of a frame the sampler chooses from: N, or Q after learned queries."""
     sampler = dataclasses.replace(config.sampler, keep=None)
     return kept_tokens(dataclasses.replace(config, sampler=sampler))
+
+
+def padded(length: int) -> int:
+    """A static length for so many ids: doubling steps, so that few programs serve all texts."""
+    steps = LEAST_TEXT
+    while steps < length:
+        steps *= 2
+    return steps
 
 
 @partial(jax.jit, static_argnames=("config",))
@@ -36,13 +49,18 @@ def select(
     features: lvlm.Features,
     times: jax.Array,
     rng: jax.Array,
+    question: jax.Array | None = None,
     *,
     config: LvlmConfig,
     keep: int,
     sampler: str,
 ) -> tuple[samplers.Selection | None, jax.Array]:
-    """What the sampler keeps (None where it keeps everything), and the response it looked at."""
-    visual = lvlm.see(config, params, features, times, keep=keep, sampler=sampler, rng=rng)
+    """What the sampler keeps (None where it keeps everything), and the response it looked at.
+
+    question int32[B,L], the ids of `Chat.question_ids` with -1 after them, for a sampler that asks.
+    """
+    asked = {} if question is None else {"query": lvlm.ask(params, question, question >= 0)}
+    visual = lvlm.see(config, params, features, times, keep=keep, sampler=sampler, rng=rng, **asked)
     return visual.selection, visual.response
 
 
@@ -56,7 +74,7 @@ def adapt(
     config: LvlmConfig,
 ) -> jax.Array:
     """The visual tokens float[B,T,M,D_llm] of what `select` kept."""
-    sample = None if selection is None else lambda tokens, response: selection
+    sample = None if selection is None else lambda *_: selection
     module = lvlm.Lvlm(config)
     visual: Any = module.apply({"params": params}, features, times, sample, method="see")
     return visual.tokens

@@ -19,6 +19,7 @@ class Selection:
     times: float32[T], seconds from the first frame.
     grid: patches along one side, so N = grid * grid.
     sampler, model: the names for a caption.
+    change: how much the clip changes, where that decided K (`--keep auto`), else None.
     notes: what a user should know, in plain words, one a line.
     """
 
@@ -29,6 +30,7 @@ class Selection:
     grid: int
     sampler: str = ""
     model: str = ""
+    change: float | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -11,10 +11,13 @@ import numpy as np
 from fewvid import samplers
 from fewvid.data.clip import Clip
 from fewvid.data.images import resize
-from fewvid.inference import parts
+from fewvid.errors import UserError
+from fewvid.inference import checks, parts
+from fewvid.inference.checks import AUTO, Keep
 from fewvid.inference.clock import Clock
 from fewvid.inference.selection import Selection
 from fewvid.models.config import kept_tokens
+from fewvid.samplers import auto_keep
 
 if TYPE_CHECKING:
     from fewvid.inference.model import Model
@@ -28,34 +31,71 @@ ELSEWHERE = (
 class View:
     """Encodes a clip and lets the sampler choose; the rest waits until it is asked for.
 
+    A sampler that chooses by the question chooses by `question`, or waits for the first one.
+    `change` is how much the clip changes where K is "auto" (see `samplers.auto_keep`), else None.
     Raises UserError for K outside 1..N and for an unknown sampler.
     """
 
     def __init__(
-        self, model: Model, clip: Clip, keep: int | None, sampler: str | None, seed: int
+        self,
+        model: Model,
+        clip: Clip,
+        keep: Keep,
+        sampler: str | None,
+        seed: int,
+        question: str | None = None,
     ) -> None:
         config = model.config
         self.model, self.clip, self.clock = model, clip, Clock()
-        self.kept = kept_tokens(config, keep)
         self.sampler = sampler or config.sampler.name
         samplers.find(self.sampler)
 
         pixels = resize(clip.frames, config.encoder.image_size)[None]
         self.times = clip.times[None].astype(np.float32)
         self.features = self.run("encode", parts.encode, pixels, config=config)
+        self.change: float | None = None
+        if keep == AUTO:
+            self.change, keep = self._auto_keep()
+        self.kept = kept_tokens(config, keep)
         self.chosen: samplers.Selection | None = None
         self.response = self.features.response
-        if self.kept < parts.candidates(config):
-            self.chosen, self.response = self.run(
-                "select",
-                parts.select,
-                self.features,
-                self.times,
-                jax.random.key(seed),
-                config=config,
-                keep=self.kept,
-                sampler=self.sampler,
-            )
+        self._undecided = self.kept < parts.candidates(config)
+        self._key = jax.random.key(seed)
+        if question is not None or not samplers.asks(self.sampler):
+            self.choose(question)
+
+    def choose(self, question: str | None) -> None:
+        """Lets the sampler choose, unless it has: a clip is looked at once, whatever is asked next.
+
+        Raises UserError where it chooses by the question and there is none.
+        """
+        if not self._undecided:
+            return
+        asked = None
+        if samplers.asks(self.sampler):
+            if question is None:
+                raise UserError(checks.no_question(self.sampler))
+            ids = self.model.chat.question_ids(question)
+            asked = np.full((1, parts.padded(len(ids))), -1, np.int32)
+            asked[0, : len(ids)] = ids
+        self.chosen, self.response = self.run(
+            "select",
+            parts.select,
+            self.features,
+            self.times,
+            self._key,
+            asked,
+            config=self.model.config,
+            keep=self.kept,
+            sampler=self.sampler,
+        )
+        self._undecided = False
+
+    def _auto_keep(self) -> tuple[float, int]:
+        """How much the clip changes, and the K that it gets for that."""
+        programs, tokens = self.model.programs, self.features.tokens
+        change = float(programs.run(self.clock, "select", parts.change, tokens)[0])
+        return change, auto_keep.choose(change, parts.candidates(self.model.config))
 
     def run(self, part: str, function: Any, *arguments: Any, **static: Any) -> Any:
         """Runs a part that takes the params first, on this view's clock."""
@@ -68,7 +108,8 @@ class View:
         return self.run("adapt", parts.adapt, self.features, self.times, self.chosen, config=config)
 
     def selection(self) -> Selection:
-        """What was kept, with the frames as the file shows them."""
+        """What was kept, with the frames as the file shows them; raises as `choose` does."""
+        self.choose(None)
         response, chosen, notes = self.response, self.chosen, self.clip.notes
         encoder, count = self.model.config.encoder, len(self.clip.frames)
         if chosen is None:
@@ -88,5 +129,6 @@ class View:
             grid=encoder.grid,
             sampler=self.sampler if chosen is not None else "",
             model=self.model.name,
+            change=self.change,
             notes=notes,
         )

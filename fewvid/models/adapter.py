@@ -31,9 +31,11 @@ TIME_SCALE = 0.5
 DISPLACEMENT_SCALE = 8.0
 # Added to the attention logits of a token that is not to be read: e^DROPPED is 0 in float32.
 DROPPED = -1e9
+LEAST = 1e-9  # of a weight whose logarithm is taken
 
-# (candidates float[B,T,N,D], response float32[B,T,N]) -> what was kept; None keeps everything.
-Sample = Callable[[jax.Array, jax.Array], Selection]
+# (candidates float[B,T,N,D], response float32[B,T,N], a function that brings candidates into the
+# decoder's width, where they can be compared with words) -> what was kept; None keeps everything.
+Sample = Callable[[jax.Array, jax.Array, Callable[[jax.Array], jax.Array]], Selection]
 
 
 class Visual(NamedTuple):
@@ -53,12 +55,6 @@ class Visual(NamedTuple):
 def earlier(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """What frames 1..T-1 of float[B,T,...] are compared with: the first, and the one before."""
     return jnp.broadcast_to(x[:, :1], x[:, 1:].shape), x[:, :-1]
-
-
-def _gather_heads(y: jax.Array, selection: Selection) -> jax.Array:
-    """`gather` of queries, keys or values, float[B,T,N,H,d]."""
-    flat = gather(y.reshape(*y.shape[:3], -1), selection)
-    return flat.reshape(*flat.shape[:3], *y.shape[3:])
 
 
 def _flat_bias(bias: jax.Array | None) -> jax.Array | None:
@@ -110,14 +106,24 @@ class Adapter(nn.Module):
         x = self.project(self.norm_in(tokens)) + place
         read = self._pass if self.config.queries == "mlp" else self._cross
         seen, changed, selection, response = read(tokens, x, encoder_response, sample)
-        seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
+        out = self._say(seen)
         since = time_features(seconds) - time_features(jnp.zeros_like(seconds))
         when = self.time(since.astype(self.dtype))
-        outputs = None if self._reads_kept else selection  # which of them, the frame's own else
-        out = self.to_decoder(self.norm_out(seen)) + of_frames(when, outputs)
+        if selection is not None and self.sampler.site == "after":
+            out = self._scaled(out, selection.weights)
+            changed = None if changed is None else self._scaled(changed, selection.weights)
+        out = out + of_frames(when, None if self._reads_kept else selection)
         if changed is not None:
             out = out + self.change(changed)
         return Visual(out, selection, response)
+
+    def _say(self, seen: jax.Array) -> jax.Array:
+        """What was seen, float[B,T,S,W], in the decoder's width: without its time and change.
+
+        Of a candidate that nothing was read for yet, it is how that alone would be said.
+        """
+        seen = seen + self.mlp_out(nn.gelu(self.mlp_in(self.norm_mlp(seen))))
+        return self.to_decoder(self.norm_out(seen))
 
     @property
     def _reads_kept(self) -> bool:
@@ -126,12 +132,15 @@ class Adapter(nn.Module):
 
     def _pass(self, tokens: jax.Array, x: jax.Array, response: jax.Array, sample: Sample | None):
         """No attention: the kept tokens as they are."""
-        selection = sample(x, response) if sample else None
+        selection = sample(x, response, self._say) if sample else None
         changed = None
         if self.config.change:
             difference = [jnp.abs(x[:, 1:] - then) for then in earlier(x)]
             changed = gather(self._since(difference, self._moved(tokens, tokens)), selection)
-        return gather(x, selection), changed, selection, response
+        x = gather(x, selection)
+        if selection is not None and self.sampler.site == "before":
+            x = self._scaled(x, selection.weights)
+        return x, changed, selection, response
 
     def _cross(self, tokens: jax.Array, x: jax.Array, response: jax.Array, sample: Sample | None):
         """Cross-attention, frame by frame, of the queries to the patch tokens x float[B,T,N,W]."""
@@ -139,21 +148,27 @@ class Adapter(nn.Module):
         learned, first = self.config.queries == "learned", self.sampler.site == "before"
         shape = (batch, frames, self.config.count, self.config.width)
         start = jnp.broadcast_to(self.queries.astype(self.dtype), shape) if learned else x
-        q, k, v = self._heads(self.q(self.norm_q(start))), self._heads(self.k(x)), self.v(x)
-        v, shown = self._heads(v), tokens  # shown: what the queries, or their patches, show
         if self.sampler.response == "adapter" or (learned and not first):
-            response = self._response(q, k)
-        selection = sample(x, response) if sample and first else None
-        bias, over_clip = None, selection is not None and selection.frames is not None
-        if selection is not None and not over_clip:
-            shown = gather(tokens, selection)
+            response = self._response(self._q(start), self._heads(self.k(x)))
+        selection = sample(x, response, self._say) if sample and first else None
+        over_clip = selection is not None and selection.frames is not None
+        # shown: what the queries, or what they read, show; bias: of the tokens that they read
+        keys, shown, bias = x, tokens, None
+        if selection is not None:
+            weights, kept = selection.weights, gather(x, selection)
+            if over_clip:  # frames keep different numbers, so all N of each stay at their places
+                weights, kept = spread(weights, selection), x
+            else:
+                shown = gather(tokens, selection)
+            kept = self._scaled(kept, weights)
             if learned:  # the queries read what is kept only
-                k, v = (_gather_heads(y, selection) for y in (k, v))
+                keys, bias = kept, self._bias(weights)
+                if over_clip:
+                    inside = spread(jnp.ones_like(selection.weights), selection) > 0
+                    bias = jnp.where(inside, 0.0 if bias is None else bias, DROPPED)
             else:  # what is kept are the queries, and they read the whole frame
-                q, start = _gather_heads(q, selection), gather(start, selection)
-        elif selection is not None and learned:  # what is kept has no shape of its own in a frame
-            kept = spread(jnp.ones_like(selection.weights), selection)
-            bias = jnp.where(kept > 0, 0.0, DROPPED)
+                start, bias = kept, self._bias(response)
+        q, k, v = self._q(start), self._heads(self.k(keys)), self._heads(self.v(keys))
         read = self._attend(q, k, v, bias)
         seen, changed = start + self.out(read), None
         if self.config.change:
@@ -165,9 +180,8 @@ class Adapter(nn.Module):
                 moved = [self._weights(q, k, bias)[:, 1:] @ m for m in moved]
             changed = self._since([jnp.abs(read[:, 1:] - old) for old in then], moved)
         if sample and not first:
-            selection = sample(seen, response)
-        # Over a clip a frame may keep more queries than K, so all N of each were worked out.
-        if not first or (over_clip and not learned):
+            selection = sample(seen, response, self._say)
+        if not first or (over_clip and not learned):  # that worked out all N, of which it takes K
             seen = gather(seen, selection)
             changed = None if changed is None else gather(changed, selection)
         return seen, changed, selection, response
@@ -193,6 +207,22 @@ class Adapter(nn.Module):
         return attention(*flat, bias=_flat_bias(bias)).reshape(
             batch, frames, count, self.config.width
         )
+
+    def _scaled(self, kept: jax.Array, weights: jax.Array) -> jax.Array:
+        """What is kept, float[B,T,K,D], times its weights float32[B,T,K], where that is wanted."""
+        if self.sampler.weighting != "scale":
+            return kept
+        return kept * weights[..., None].astype(kept.dtype)
+
+    def _bias(self, weights: jax.Array) -> jax.Array | None:
+        """log of weights float32[B,T,N] of mean 1 over the frame, where a bias is wanted."""
+        if self.sampler.weighting != "bias":
+            return None
+        mean = jnp.maximum(weights.mean(-1, keepdims=True), LEAST)
+        return jnp.log(jnp.maximum(weights / mean, LEAST))
+
+    def _q(self, start: jax.Array) -> jax.Array:
+        return self._heads(self.q(self.norm_q(start)))
 
     def _heads(self, y: jax.Array) -> jax.Array:
         return y.reshape(*y.shape[:3], self.config.heads, -1)

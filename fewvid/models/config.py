@@ -14,6 +14,7 @@ from fewvid.errors import UserError, closest
 Site = Literal["before", "after"]
 ResponseSource = Literal["adapter", "encoder"]
 Queries = Literal["learned", "tokens", "mlp"]
+Weighting = Literal["select", "scale", "bias"]
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,20 @@ class SamplerConfig:
     site: `before` the adapter (patch tokens) or `after` it (the adapter's outputs).
     response: whose attention is the response, the `adapter`'s cross-attention or the `encoder`'s
       last layer. A response ranks tokens well only if something trained it.
+    weighting: what the response does beside the choice. `select`: nothing. `scale`: the kept are
+      multiplied by it, mean 1 over those of a frame: the tokens before the adapter reads them, or
+      the adapter's outputs. `bias`: its logarithm is added to the adapter's attention logits: of
+      the kept tokens under learned queries (mean 1 over them), of all tokens under queries that
+      are tokens (mean 1 over the frame), as those read all. `scale` and `bias` let the gradient
+      into the response and so train it. Where everything is kept no sampler runs: nothing is
+      weighted either, and all three are the same model.
     """
 
     name: str = "attention"
     keep: int | None = None
     site: Site = "before"
     response: ResponseSource = "adapter"
+    weighting: Weighting = "select"
 
 
 @dataclass(frozen=True)
@@ -102,12 +111,24 @@ class DecoderConfig:
 
 @dataclass(frozen=True)
 class LvlmConfig:
-    """A whole model: encoder, sampler, adapter and decoder."""
+    """A whole model: encoder, sampler, adapter and decoder.
+
+    Raises UserError for a weighting by `bias` where no attention follows the choice.
+    """
 
     encoder: EncoderConfig = EncoderConfig()
     sampler: SamplerConfig = SamplerConfig()
     adapter: AdapterConfig = AdapterConfig()
     decoder: DecoderConfig = DecoderConfig()
+
+    def __post_init__(self) -> None:
+        queries, site = self.adapter.queries, self.sampler.site
+        if self.sampler.weighting == "bias" and (queries == "mlp" or site == "after"):
+            raise UserError(
+                "sampler.weighting is 'bias', which needs attention after the choice: "
+                "sampler.site 'before' and adapter.queries 'learned' or 'tokens', got "
+                f"{site!r} and {queries!r}; set sampler.weighting to 'scale' or 'select'"
+            )
 
     @classmethod
     def tiny(cls) -> Self:
@@ -161,7 +182,9 @@ def kept_tokens(config: LvlmConfig, keep: int | None = None) -> int:
     if keep is None:
         return seen
     if not 1 <= keep <= seen:
-        raise UserError(f"cannot keep {keep} of {seen} tokens a frame; use --keep 1 to {seen}")
+        raise UserError(
+            f"cannot keep {keep} of {seen} tokens a frame; use --keep 1 to {seen}, or auto"
+        )
     return keep
 
 

@@ -133,8 +133,8 @@ def see(
     """Samples and adapts: what the decoder reads of the frames. Needs params["adapter"] alone.
 
     times float32[B,T] seconds; keep K (None: the config's); sampler a name of
-    `fewvid.samplers.SAMPLERS` (None: the config's); query float[B,D], the question in the space of
-    the sampler's candidates, for a sampler that asks for it; frame_mask bool[B,T], which frames
+    `fewvid.samplers.SAMPLERS` (None: the config's); query float[B,D_llm], what `ask` makes of the
+    question, for a sampler that chooses by it; frame_mask bool[B,T], which frames
     are real (None: all), so that those that pad a batch take nothing from a budget over the clip.
     K = N runs no sampler at all.
     """
@@ -143,15 +143,38 @@ def see(
     sample = None
     if not everything:
         strategy = samplers.find(sampler or config.sampler.name)
-        sample = lambda tokens, response: strategy(  # noqa: E731
-            tokens,
+        # Where there is a question its words are compared with what tokens say to the decoder, and
+        # tokens with each other as they are.
+        sample = lambda tokens, response, say: strategy(  # noqa: E731
+            tokens if query is None else say(tokens),
             keep=kept,
-            response=jax.lax.stop_gradient(response),
+            response=response,
+            keys=None if query is None else tokens,
             query=query,
             rng=rng,
             frame_mask=frame_mask,
         )
     return _apply(config, params, "see", dtype)(features, times, sample)
+
+
+def ask(params: Params, tokens: jax.Array, asked: jax.Array) -> jax.Array:
+    """A question as a sampler takes it: the mean of its word embeddings, float32[B,D_llm].
+
+    tokens int32[B,L], of which asked bool[B,L] are the question: all ids that `Chat.question_ids`
+    writes, as training cannot tell the words from the frame of the chat. Needs params["decoder"].
+    """
+    words = params["decoder"]["embedding"][jnp.maximum(tokens, 0)].astype(jnp.float32)
+    total = jnp.where(asked[..., None], words, 0).sum(axis=1)
+    return total / jnp.maximum(asked.sum(axis=1, keepdims=True), 1)
+
+
+def asked_in(batch: Batch) -> jax.Array:
+    """bool[B,L]: the ids of a batch's questions, all of a row, and nothing of their answers."""
+    segments, length = batch["segments"], batch["segments"].shape[1]
+    # What stands at answer_positions predicts the answer, which is the id after it.
+    answers = jnp.where(batch["answer_weights"] > 0, batch["answer_positions"] + 1, length)
+    put = jax.vmap(lambda row, at: row.at[at].set(False, mode="drop"))
+    return put(segments > 1, answers)
 
 
 def _candidates(config: LvlmConfig) -> int:
@@ -177,6 +200,7 @@ def forward(
     The batch holds pixels uint8[B,T,H,W,3], or feature_tokens float[B,T,N,D] and
     feature_response where the encoder's work was done before, or neither (text alone). Where
     frames pad it, frame_mask bool[B,T] says which are real; a row's placeholders are theirs.
+    A sampler that chooses by the question chooses by all questions of a row, as they share a clip.
     """
     visual = None
     if "pixels" in batch or "feature_tokens" in batch:
@@ -185,6 +209,7 @@ def forward(
             if "pixels" in batch
             else Features(batch["feature_tokens"], batch["feature_response"])
         )
+        asking = samplers.asks(sampler or config.sampler.name) and "answer_weights" in batch
         visual = see(
             config,
             params,
@@ -192,6 +217,7 @@ def forward(
             batch["times"],
             keep=keep,
             sampler=sampler,
+            query=ask(params, batch["tokens"], asked_in(batch)) if asking else None,
             frame_mask=batch.get("frame_mask"),
             rng=rng,
             dtype=dtype,

@@ -35,6 +35,14 @@ SAMPLERS: dict[str, Sampler] = {
 }
 
 
+ASKING = frozenset({"dpp_text"})  # choose by a question, and so need a `query`
+
+
+def asks(name: str) -> bool:
+    """Whether the strategy of that name chooses by a question."""
+    return name in ASKING
+
+
 def find(name: str) -> Sampler:
     """The strategy of that name. Raises UserError that lists them and names the closest."""
     if name not in SAMPLERS:
@@ -43,4 +51,4 @@ def find(name: str) -> Sampler:
     return SAMPLERS[name]
 
 
-__all__ = ["SAMPLERS", "Sampler", "Selection", "find", "gather", "of_frames", "spread"]
+__all__ = ["SAMPLERS", "Sampler", "Selection", "asks", "find", "gather", "of_frames", "spread"]

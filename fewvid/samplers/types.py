@@ -47,14 +47,15 @@ class Sampler(Protocol):
         question in the tokens' own space; rng a random key; frame_mask bool[B,T], which frames are
         real, for a strategy that looks beyond a frame: real ones come first, those after them pad
         the batch (None: all are real). Scores are float32 and take no gradient: it flows through
-        what is kept or merged. Raises UserError for a missing input.
+        what is kept or merged, and through the weights into the response. Raises UserError for a
+        missing input.
         """
         ...
 
 
 def top(scores: jax.Array, keep: int, response: jax.Array | None = None) -> Selection:
     """Keeps the `keep` highest scores of each frame, float32[B,T,N]; ties go to the lower index."""
-    scores = scores.astype(jnp.float32)
+    scores = jax.lax.stop_gradient(scores).astype(jnp.float32)
     indices = jnp.sort(jax.lax.top_k(scores, keep)[1], axis=-1)
     return Selection(indices, weigh(indices, response), scores)
 

@@ -81,20 +81,20 @@ class Register:
             firsts.append(ids)
         return Bank(
             ids=_table([[*ask, *answer] for ask, answer in rows], chat.pad),
-            asks=np.array([len(ask) for ask, _ in rows], np.int32),
-            size=np.array([len(ask) + len(answer) for ask, answer in rows], np.int32),
+            asks=jnp.array([len(ask) for ask, _ in rows], jnp.int32),
+            size=jnp.array([len(ask) + len(answer) for ask, answer in rows], jnp.int32),
             answers=_table([answer for _, answer in rows], chat.pad),
-            answer_size=np.array([len(answer) for _, answer in rows], np.int32),
+            answer_size=jnp.array([len(answer) for _, answer in rows], jnp.int32),
             valid=_table(firsts, NOTHING),
-            right=np.array([q.answers.index(q.answer) for q in self.questions], np.int32),
+            right=jnp.array([q.answers.index(q.answer) for q in self.questions], jnp.int32),
         )
 
 
-def _table(rows: list, fill: int) -> np.ndarray:
+def _table(rows: list, fill: int) -> jax.Array:
     out = np.full((len(rows), max(len(row) for row in rows)), fill, np.int32)
     for line, row in zip(out, rows, strict=True):
         line[: len(row)] = row
-    return out
+    return jnp.asarray(out)
 
 
 def choose(rng: jax.Array, asked: jax.Array, weight: jax.Array, count: int) -> jax.Array:

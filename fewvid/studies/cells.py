@@ -1,6 +1,6 @@
 """Trains the cells of a study and lets them sit their exams, as many at once as share a program.
 
-    cells --group--> same programs, same frames --stack seeds--> trial.train --> exam.ask_all
+cells --group--> same programs, same frames --stack seeds--> trial.train --> exam.ask_all
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def plan(cell: CellConfig, scale: ScaleConfig, base: Base) -> Plan:
                 bos=base.chat.bos,
                 visual=base.chat.visual,
                 dtype=scale.dtype,
+                quick=scale.quick,
             )
         )
     encoded = not any(phase.moves("encoder") for phase in phases)

@@ -28,21 +28,18 @@ MEDIA = ("video", "image")
 class ScaleConfig:
     """How large the experiments are, and the recipe that all cells share.
 
-    model: sizes of the image model that all cells start from (see `studies.base`), trained on
-    `base_pictures` pictures for `base_steps` steps of `base_batch` rows at `base_rate`, with K
-    drawn from base_keep. pictures: those that train together with clips. test: how many clips,
-    and as many pictures, an exam asks about. batch_clips and batch_pictures: rows of a step;
-    questions: of a row. rate: the learning rate, and decoder_rate what the decoder's is of it.
+    model: sizes of the image model that all cells start from (see `studies.base`). start: that
+    model, packaged or in a directory; where it is "", it is trained on base_pictures pictures for
+    base_steps steps of base_batch rows at base_rate, with K drawn from base_keep.
+    pictures: those that train together with clips. test: how many clips, and as many pictures, an
+    exam asks about. batch_clips and batch_pictures: rows of a step; questions: of a row. rate: the
+    learning rate, and decoder_rate what the decoder's is of it.
     together: how many runs train at once. temporal_weight: how much likelier than a static
-    question a temporal one is drawn, where the kind of the questions is mixed.
+    question a temporal one is drawn, where the kind of the questions is mixed. quick: programs
+    compile in half the time and run slower, for runs of seconds.
     """
 
     model: dict[str, Any]
-    base_pictures: int
-    base_steps: int
-    base_batch: int
-    base_rate: float
-    base_keep: tuple[int, ...]
     pictures: int
     test: int
     steps: int
@@ -55,7 +52,14 @@ class ScaleConfig:
     weight_decay: float
     together: int
     temporal_weight: float = 3.0
+    start: str = ""
+    base_pictures: int = 0
+    base_steps: int = 0
+    base_batch: int = 0
+    base_rate: float = 0.0
+    base_keep: tuple[int, ...] = ()
     dtype: str = "float32"
+    quick: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,8 +149,10 @@ def check(study: StudyConfig) -> None:
     for name in study.measure:
         _known("config.measure", name, MEASURES)
     for name, value in vars(study.scale).items():
-        least = 0 if name in ("warmup", "weight_decay", "batch_pictures") else 1e-12
-        if isinstance(value, int | float) and value < least:
+        optional = ("warmup", "weight_decay", "batch_pictures")
+        made = not study.scale.start and name.startswith("base_")
+        least = 0 if name in optional or (name.startswith("base_") and not made) else 1e-12
+        if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
             raise UserError(f"config.scale.{name} is too small: {value}")
     for index, cell in enumerate(study.cells):
         _check_cell(study, cell, model, f"config.cells[{index}]")
@@ -172,6 +178,10 @@ def _check_cell(study: StudyConfig, cell: CellConfig, model: LvlmConfig, where: 
     if cell.of:
         _known(f"{where}.of", cell.of, [other.name for other in study.cells if not other.of])
     _variant(cell.variant, f"{where}.variant")
+    parts = dict(study.scale.model)
+    for key, part in (("adapter", "adapter"), ("sampling", "sampler")):
+        parts[part] = {**parts.get(part, {}), **getattr(cell, key)}
+    model_of(parts, where)
 
 
 def _variant(values: Mapping[str, Any], where: str) -> Variant:
@@ -183,4 +193,6 @@ def _variant(values: Mapping[str, Any], where: str) -> Variant:
 
 def _known(where: str, name: str, known: Any) -> None:
     if name not in known:
-        raise UserError(f"{where} is {name!r}, wanted one of {', '.join(known)}.{closest(name, known)}")
+        raise UserError(
+            f"{where} is {name!r}, wanted one of {', '.join(known)}.{closest(name, known)}"
+        )

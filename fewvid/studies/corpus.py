@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fewvid.data.shapes.arrays import draw
 from fewvid.data.frames import choose
+from fewvid.data.shapes.arrays import draw
 from fewvid.data.shapes.variant import FPS
 from fewvid.data.shapes.world import World
 from fewvid.models import lvlm
@@ -107,9 +107,9 @@ def batch(corpus: Corpus, rows: jax.Array) -> dict[str, jax.Array]:
     found = {"times": times, "frame_mask": jnp.ones(times.shape, bool)}
     if corpus.pixels is not None:
         return found | {"pixels": corpus.pixels[rows]}
-    assert corpus.tokens is not None and corpus.response is not None
+    assert corpus.tokens is not None
+    assert corpus.response is not None
     return found | {
         "feature_tokens": corpus.tokens[rows],
         "feature_response": corpus.response[rows],
     }
-

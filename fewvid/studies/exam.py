@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fewvid import samplers
 from fewvid.models import lvlm
 from fewvid.models.config import visual_tokens_per_frame
 from fewvid.studies.bank import NOTHING, Bank, lay_out
@@ -30,7 +31,7 @@ def ask_all(
     count = len(asked)
     size = min(ROWS, count)
     rows = np.resize(np.arange(count), (-(-count // size), size))
-    right = jax.jit(partial(_all_rows, program, one_frame))(params, corpus, bank, rows)
+    right = program.jit(partial(_all_rows, program, one_frame))(params, corpus, bank, rows)
     runs = len(right)
     return np.asarray(right).reshape(runs, -1, asked.shape[1])[:, :count]
 
@@ -45,6 +46,24 @@ def _all_rows(program: Program, one_frame: bool, params, corpus: Corpus, bank: B
 def _right(program: Program, one_frame: bool, params, corpus: Corpus, bank: Bank, rows):
     """bool[B,Q] for the clips at rows int32[B]."""
     chosen = corpus.asked[rows].astype(jnp.int32)
+    ask = partial(_ask, program, one_frame, params, corpus, bank, rows)
+    if not samplers.asks(program.sampler):
+        return ask(chosen)
+    # It chooses by the question, so each must stand alone: as in a chat, not with the others.
+    one_by_one = jax.lax.map(lambda column: ask(column[:, None])[:, 0], chosen.T)
+    return one_by_one.T
+
+
+def _ask(
+    program: Program,
+    one_frame: bool,
+    params: Any,
+    corpus: Corpus,
+    bank: Bank,
+    rows: jax.Array,
+    chosen: jax.Array,
+) -> jax.Array:
+    """bool[B,S] of some questions of each clip, int32[B,S]."""
     seen = batch(corpus, rows)
     frames, keep = len(corpus.times), program.keep[0]
     if one_frame:
@@ -56,16 +75,19 @@ def _right(program: Program, one_frame: bool, params, corpus: Corpus, bank: Bank
     text = lay_out(bank, chosen, visual, program.bos, program.visual)
     # Only the first id of each answer: the valid answers differ in it.
     first = text["answer_positions"].reshape(*chosen.shape, -1)[..., 0]
-    logits = lvlm.answer_logits(
+    dtype = jnp.dtype(program.dtype)
+    hidden, _ = lvlm.forward(
         program.model,
         params,
-        seen | text | {"answer_positions": first},
+        seen | text,
         keep=keep,
         sampler=program.sampler,
         rng=jax.random.key(0),
-        dtype=jnp.dtype(program.dtype),
+        dtype=dtype,
         visual_id=program.visual,
     )
+    before = jnp.take_along_axis(hidden, first[..., None], axis=1)
+    logits = lvlm.logits(program.model, params, before, dtype)
     at = jnp.maximum(chosen, 0)
     valid = bank.valid[at]
     among = jnp.take_along_axis(logits, jnp.maximum(valid, 0), axis=-1)

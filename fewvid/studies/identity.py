@@ -1,12 +1,92 @@
-"""Whether keeping every token is exactly the baseline, for each strategy."""
+"""Whether keeping every token of a frame is exactly the model without a sampler."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fewvid import samplers
+from fewvid.models import lvlm
+from fewvid.models.attention import segment_mask
+from fewvid.studies.bank import lay_out
 from fewvid.studies.base import Base
-from fewvid.studies.config import StudyConfig
+from fewvid.studies.cells import exam_of, model_of
+from fewvid.studies.config import CellConfig, StudyConfig
+from fewvid.studies.corpus import batch
+from fewvid.studies.library import Library
+
+CLIPS = 16
+PARTS = (1, 2, 8)  # N / K
 
 
 def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
-    raise NotImplementedError
+    """For the sampler of each cell, against no sampler at all: {"K": {K: {"largest", "changed"}}}.
+
+    largest: of all differences of logits before an answer; changed: the share of answers whose
+    likeliest word is another one. At K = N the strategy is run all the same.
+    """
+    library = Library(base, "float32")
+    shelf = exam_of(study.cells[0], study.exam("clips"))
+    library.need(shelf, CLIPS)
+    bank = library.draw(lambda _: None)
+    corpus = library.corpus((shelf,), encoded=True)
+    seen = batch(corpus, jnp.arange(CLIPS))
+    chosen = corpus.asked.astype(jnp.int32)
+    there = np.asarray(chosen) >= 0
+
+    def logits(cell: CellConfig, keep: int | None) -> np.ndarray:
+        """float32[B,Q,V]; keep None: without a sampler."""
+        config = model_of(cell, base.config)
+        tokens = config.encoder.tokens if keep is None else keep
+        visual = len(corpus.times) * tokens
+        text = lay_out(bank, chosen, visual, base.chat.bos, base.chat.visual)
+        run = jax.jit(lambda seen, text: _logits(config, base, cell, keep, seen, text, there.shape))
+        return np.asarray(run(seen, text))
+
+    whole = logits(study.cells[0], None)
+    everything = base.config.encoder.tokens
+    found: dict[str, Any] = {}
+    for cell in study.cells:
+        of = found.setdefault(cell.sampler, {"K": {}})["K"]
+        for keep in dict.fromkeys(max(1, everything // part) for part in PARTS):
+            kept = logits(cell, keep)
+            of[str(keep)] = {
+                "largest": float(np.abs(kept - whole)[there].max()),
+                "changed": float((kept.argmax(-1) != whole.argmax(-1))[there].mean()),
+            }
+    return found
+
+
+def _logits(
+    config: Any, base: Base, cell: CellConfig, keep: int | None, seen: Any, text: Any, shape: Any
+) -> jax.Array:
+    features = lvlm.Features(seen["feature_tokens"], seen["feature_response"])
+    strategy, asks = samplers.find(cell.sampler), samplers.asks(cell.sampler)
+    query = lvlm.ask(base.params, text["tokens"], lvlm.asked_in(text)) if asks else None
+
+    def sample(tokens: jax.Array, response: jax.Array, say: Any) -> samplers.Selection:
+        """As `lvlm.see` has it, which at K = N would not run it."""
+        assert keep is not None
+        return strategy(
+            say(tokens) if asks else tokens,
+            keep=keep,
+            response=response,
+            keys=tokens if asks else None,
+            query=query,
+            rng=jax.random.key(0),
+        )
+
+    module, params = lvlm.Lvlm(config), {"params": base.params}
+    shown: Any = module.apply(
+        params, features, seen["times"], None if keep is None else sample, method="see"
+    )
+    tokens = text["tokens"]
+    mask, is_visual = segment_mask(text["segments"]), tokens == base.chat.visual
+    inputs = (shown.tokens, tokens, text["positions"], mask, is_visual, None)
+    output: Any = module.apply(params, *inputs, method="read")
+    first = text["answer_positions"].reshape(*shape, -1)[..., 0]
+    before = jnp.take_along_axis(output[0], first[..., None], axis=1)
+    return lvlm.logits(config, base.params, before)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from fewvid.data.shapes.world import World
 from fewvid.data.shapes.variant import Variant
+from fewvid.data.shapes.world import World
 from fewvid.studies import corpus
 from fewvid.studies.bank import Bank, Register
 from fewvid.studies.base import SEED, Base
@@ -59,7 +58,7 @@ class Library:
                 if _whole(shelf) == source:
                     pixels, times, asked = corpus.thinned(everything, shelf.frames)
                     self._drawn[shelf] = Drawn(pixels[:wanted], times, asked[:wanted])
-        return jax.tree.map(jnp.asarray, self.register.bank(self.base.chat))
+        return self.register.bank(self.base.chat)
 
     def corpus(self, shelves: Sequence[Shelf], *, encoded: bool) -> Corpus:
         """Some shelves behind each other; encoded by the base's encoder, or as pixels."""

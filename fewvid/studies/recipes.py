@@ -8,7 +8,7 @@ THE DEFAULTS OF A CELL (sampler, K, strategy, clips) ARE THE PRODUCT'S.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from fewvid.models.config import (
     SamplerConfig,
 )
 from fewvid.studies.config import CellConfig, ExamConfig, ScaleConfig, StudyConfig
+from fewvid.training.recipes import SHAPES
 
 Config = Any
 
@@ -56,7 +57,7 @@ def _model(patch: int, **smaller: Any) -> dict[str, Any]:
 SIZES = {
     "tiny": Size(
         name="tiny",
-        seeds=2,
+        seeds=3,
         clips=48,
         keep=2,
         frames=8,
@@ -77,7 +78,31 @@ SIZES = {
             decoder_rate=0.4,
             warmup=2,
             weight_decay=0.02,
-            together=8,
+            together=9,
+            quick=True,
+        ),
+    ),
+    # The packaged image model on two cores: a study takes from ten minutes to an hour.
+    "laptop": Size(
+        name="laptop",
+        seeds=3,
+        clips=3000,
+        keep=8,
+        frames=8,
+        scale=ScaleConfig(
+            start="shapes",
+            model=SHAPES.to_dict(),
+            pictures=2000,
+            test=400,
+            steps=400,
+            batch_clips=24,
+            batch_pictures=12,
+            questions=5,
+            rate=3e-3,
+            decoder_rate=0.4,
+            warmup=40,
+            weight_decay=0.02,
+            together=3,
         ),
     ),
     "full": Size(
@@ -141,9 +166,8 @@ def study(
     exams: Sequence[ExamConfig] = (CLIPS, PICTURES),
     *,
     measure: Sequence[str] = (),
-    scale: Mapping[str, Any] | None = None,
 ) -> Config:
-    """A study as a ConfigDict. scale: changes of the size's ScaleConfig."""
+    """A study as a ConfigDict."""
     made = StudyConfig(
         study=name,
         size=chosen.name,
@@ -153,6 +177,4 @@ def study(
         exams=tuple(exams),
         measure=tuple(measure),
     )
-    config = ConfigDict(asdict(made))
-    config.scale.update(scale or {})
-    return config
+    return ConfigDict(asdict(made))

@@ -1,9 +1,9 @@
 """A study from its config to its page, going on from what an earlier try has finished.
 
-    {out}/base/            the image model that all cells start from (or --base)
-    {out}/cells/*.json     finished cells (or --cells, which several studies may share)
-    {out}/results.json     all numbers, with the config, the device and the versions
-    {out}/*.png, README.md the figures and the page
+{out}/base/            the image model that all cells start from (or --base)
+{out}/cells/*.json     finished cells (or --cells, which several studies may share)
+{out}/results.json     all numbers, with the config, the device and the versions
+{out}/*.png, README.md the figures and the page
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fewvid.studies.config import StudyConfig
 from fewvid.studies.library import Library
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
-from fewvid.studies.store import Store, digest_of
+from fewvid.studies.store import Store
 
 Say = Callable[[str], None]
 MEASURES = {"costs": costs.measure, "identity": identity.measure}
@@ -39,21 +39,22 @@ def run(
     *,
     say: Say,
     command: str = "",
+    version: str = "",
     base_dir: Path | None = None,
     cells_dir: Path | None = None,
     minutes: float | None = None,
 ) -> Results | None:
     """Trains what is missing, then writes results.json, the figures and the page.
 
-    minutes: no cell is begun after them; None is returned where some are left for the next try.
+    command, version (of fewvid): for the page. minutes: no cell is begun after them; None is
+    returned where some are left for the next try.
     Raises UserError for a study without a report, or a base of other sizes.
     """
     if study.study not in REPORTS:
         raise UserError(f"config.study is {study.study!r}, wanted one of {', '.join(REPORTS)}")
     started = time.monotonic()
-    base_dir = base_dir or out / "base"
-    base = image_model.ensure(study.scale, base_dir, say)
-    store = Store(cells_dir or out / "cells", digest_of(base_dir))
+    base = image_model.ensure(study.scale, base_dir or out / "base", say)
+    store = Store(cells_dir or out / "cells", base.digest)
     if not _train_missing(study, base, store, say, started, minutes):
         return None
     cells = {}
@@ -66,7 +67,7 @@ def run(
         "command": command,
         "date": datetime.date.today().isoformat(),
         "device": _device(),
-        "versions": {"fewvid": _version("fewvid"), "jax": _version("jax")},
+        "versions": {"fewvid": version, "jax": jax.__version__},
         "minutes": round(sum(cell["seconds"] for cell in cells.values()) / 60, 1),
         "config": asdict(study),
         "cells": cells,
@@ -132,17 +133,6 @@ def _device() -> str:
     if device.platform == "cpu":
         return f"CPU, {len(os.sched_getaffinity(0))} cores"
     return f"{len(jax.devices())} x {device.device_kind}"
-
-
-def _version(package: str) -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        import fewvid
-
-        return getattr(fewvid, "__version__", "")
 
 
 def _read(file: Path) -> dict[str, Any]:

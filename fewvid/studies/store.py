@@ -1,4 +1,4 @@
-"""Finished cells on disk, by what they are: the same command again, or another study, finds them."""
+"""Finished cells on disk, by what they are: a second try, or another study, finds them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Store:
     base: str
 
     def find(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any] | None:
-        """What was stored of a cell: `scores` of its exams and `seconds`; None if any is missing."""
+        """What was stored: `scores` of the cell's exams and `seconds`; None if any is missing."""
         file = self.folder / f"{self._key(study, cell)}.json"
         if not file.is_file():
             return None
@@ -50,7 +50,7 @@ class Store:
         what["variant"] = asdict(Variant(**cell.variant))
         parent = self._key(study, study.cell(cell.of)) if cell.of else ""
         # The clips that a seed's share is taken from are those that the largest cell needs.
-        pool = max((other.clips for other in study.cells if other.variant == cell.variant))
+        pool = max(other.clips for other in study.cells if other.variant == cell.variant)
         scale = {k: v for k, v in asdict(study.scale).items() if k not in ("together", "test")}
         return _digest([what, parent, pool, scale, study.seeds, self.base])
 
@@ -62,9 +62,3 @@ def _exam_key(study: StudyConfig, exam: ExamConfig) -> str:
 
 def _digest(what: Any) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def digest_of(directory: Path) -> str:
-    """A digest of a model directory's weights."""
-    files = sorted(directory.glob("*.safetensors"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -25,6 +25,8 @@ from fewvid.training.optimizer import make_optimizer
 from fewvid.training.stage import OptimizerConfig
 
 CHUNK = 50
+# XLA's, for runs that take less time than to compile them well would.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 Params = Any
 Progress = Callable[[int, dict[str, float]], None]
 
@@ -34,7 +36,8 @@ class Program:
     """What a compiled step hangs on.
 
     keep: K, or several, one of which is drawn at each step. clips, pictures: rows of a batch
-    (either may be 0). questions: S, of a row. trainable: regexes over parameter paths.
+    (either may be 0). questions: S, of a row. trainable: regexes over parameter paths. quick:
+    compile in half the time to a slower program.
     """
 
     model: LvlmConfig
@@ -49,7 +52,11 @@ class Program:
     bos: int | None
     visual: int
     dtype: str = "float32"
-    remat: bool = False
+    quick: bool = False
+
+    def jit(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+        """`jax.jit`, of which this program decides how much work goes into compiling."""
+        return jax.jit(function, compiler_options=QUICK if self.quick else None, **options)
 
 
 class Runs(NamedTuple):
@@ -91,7 +98,7 @@ def train(
     optimizer = make_optimizer(program.optimizer, program.steps)
     moving, frozen = jax.vmap(partial(subtree.split, trainable=chosen))(params)
     moments = jax.vmap(optimizer.init)(moving)
-    advance = jax.jit(partial(_advance, program, optimizer, chosen), donate_argnums=(0, 1))
+    advance = program.jit(partial(_advance, program, optimizer, chosen), donate_argnums=(0, 1))
     chunk = max(size for size in range(1, CHUNK + 1) if program.steps % size == 0)
     for start in range(0, program.steps, chunk):
         steps = jnp.arange(start, start + chunk)
@@ -117,10 +124,11 @@ def _advance(
         updates, moments = optimizer.update(gradients, moments, moving)
         return optax.apply_updates(moving, updates), moments, metrics
 
-    def all_runs(carry, step):
-        moving, moments, metrics = jax.vmap(one, in_axes=(0, 0, 0, 0, None))(
-            *carry, frozen, runs, step
-        )
+    each = jax.vmap(one, in_axes=(0, 0, 0, 0, None))
+
+    def all_runs(carry: tuple[Params, Any], step: jax.Array):
+        moving, moments = carry
+        moving, moments, metrics = each(moving, moments, frozen, runs, step)
         return (moving, moments), metrics
 
     (moving, moments), metrics = jax.lax.scan(all_runs, (moving, moments), steps)
@@ -143,8 +151,12 @@ def loss(
         weight = jnp.ones_like(run.question_weight)
         part = _part(program, params, data.pictures, rows, weight, keys[4:], step, data)
         terms.append((part, run.picture_weight))
-    total = sum(w * m["tokens"] for (_, m), w in terms)
-    mean = lambda name: sum(w * m["tokens"] * m[name] for (_, m), w in terms) / total  # noqa: E731
+    weight = jnp.stack([w * metrics["tokens"] for (_, metrics), w in terms])
+    weight = weight / jnp.maximum(weight.sum(), 1e-6)
+
+    def mean(name: str) -> jax.Array:
+        return (weight * jnp.stack([metrics[name] for (_, metrics), _ in terms])).sum()
+
     return mean("loss"), {"loss": mean("loss"), "accuracy": mean("accuracy")}
 
 
@@ -164,7 +176,6 @@ def _part(program: Program, params, corpus: Corpus, rows, weight, keys, step, da
             sampler=program.sampler,
             rng=keys[1],
             dtype=jnp.dtype(program.dtype),
-            remat=program.remat,
             visual_id=program.visual,
         )
 

@@ -65,6 +65,10 @@ def check_stage(stage: StageConfig, where: str) -> None:
             f"{where}.questions is {stage.questions}, more than answers={stage.answers} have room "
             "for: every question takes at least one answer id"
         )
+    if isinstance(stage.keep, tuple) and not 0 < len(set(stage.keep)) == len(stage.keep):
+        raise UserError(
+            f"{where}.keep is {stage.keep}, wanted one K or several that differ, such as (4, 8)"
+        )
     if not 0 <= stage.max_bad_fraction <= 1:
         raise UserError(f"{where}.max_bad_fraction is {stage.max_bad_fraction}, must be 0 to 1")
     if not stage.trainable:

@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 from fewvid.errors import UserError
 from fewvid.parallel.mesh import batch_sharding
 from fewvid.training.checkpoints import StageCheckpoints
-from fewvid.training.step import Program, TrainState
+from fewvid.training.step import Step, TrainState
 
 # Steps whose metrics are still on the device: the host reads behind, so that it never waits for
 # the step just started, and yet cannot run ahead of the device without bound.
@@ -52,7 +52,7 @@ class StopSignal:
 
 
 def train(
-    program: Program,
+    step_at: Callable[[int], Step],
     state: TrainState,
     frozen: Any,
     iterator: Any,
@@ -67,6 +67,7 @@ def train(
 ) -> TrainState:
     """Steps from wherever `state` is to `steps`; returns the last state.
 
+    step_at(n): the program of the step after n others; it may differ from step to step.
     on_metrics(step, metrics) is called once a step, in order, and for every step before it is
     saved. constant: what every batch has, on the devices already.
     Raises Stopped on SIGTERM, after a checkpoint; UserError at the first loss that is no number.
@@ -84,7 +85,7 @@ def train(
     with StopSignal() as stop:
         while step < steps:
             batch = to_devices(next(iterator), mesh) | dict(constant or {})
-            state, metrics = program.step(state, frozen, batch)
+            state, metrics = step_at(step)(state, frozen, batch)
             step += 1
             waiting.append((step, metrics))
             report(LAG)

@@ -13,9 +13,10 @@ from jax.sharding import Mesh
 
 from fewvid.data.batches import BatchShape
 from fewvid.errors import UserError, closest
-from fewvid.models.config import LvlmConfig, kept_tokens, visual_tokens_per_frame
+from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
 from fewvid.parallel.mesh import batch_rows
 from fewvid.samplers import SAMPLERS
+from fewvid.training import keeps
 from fewvid.training import trainable as subtree
 from fewvid.training.sizes import check_keep
 from fewvid.training.stage import StageConfig
@@ -24,13 +25,15 @@ from fewvid.training.trainable import Trainable
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage and what follows from it. index: from 0."""
+    """A stage and what follows from it. index: from 0; keeps: every K that its steps may have,
+    ascending; shape: of a batch as it is packed, which is for the largest K.
+    """
 
     index: int
     stage: StageConfig
     trainable: Trainable
     shape: BatchShape
-    kept: int
+    keeps: tuple[int, ...]
 
     @property
     def folder(self) -> str:
@@ -73,17 +76,22 @@ def _plan(
             f"sampler is {stage.sampler!r}, wanted one of {', '.join(SAMPLERS)}."
             f"{closest(stage.sampler, SAMPLERS)}"
         )
-    check_keep(config, stage.keep, "keep")
+    several = isinstance(stage.keep, tuple)
+    for at, keep in enumerate(keeps.given(stage.keep)):
+        check_keep(config, keep, f"keep[{at}]" if several else "keep")
+    kept = keeps.of(config, stage.keep)
+    read = [visual_tokens_per_frame(config, keep) for keep in kept]
     shape = BatchShape(
         batch_size=stage.batch_size,
         frames=stage.frames,
         image_size=config.encoder.image_size,
-        visual_tokens_per_frame=visual_tokens_per_frame(config, stage.keep),
+        visual_tokens_per_frame=max(read),
         length=stage.length,
         answers=stage.answers,
         questions=stage.questions,
+        narrows_by=max(read) - min(read),
     )
-    return StagePlan(index, stage, chosen, shape, kept_tokens(config, stage.keep))
+    return StagePlan(index, stage, chosen, shape, kept)
 
 
 def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
@@ -104,12 +112,14 @@ def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
         + (f", {source.kind} samples" if source.kind else "")
         for source in stage.sources
     ]
-    seen = plan.shape.visual_tokens_per_frame
+    most = plan.shape.visual_tokens_per_frame
+    kept = " or ".join(map(str, plan.keeps))
+    read = f"{most - plan.shape.narrows_by} to {most}" if plan.shape.narrows_by else f"{most}"
     return (
         f"stage {plan.index + 1} of {stages}, {stage.name}: trains {' and '.join(trains)}\n"
         f"  on {'; '.join(sources)}\n"
         f"  {stage.steps} steps of {stage.batch_size} rows: up to {stage.questions} questions, "
-        f"{stage.frames} frames, {plan.kept} tokens kept and {seen} read a frame, "
+        f"{stage.frames} frames, {kept} tokens kept and {read} read a frame, "
         f"learning rate {stage.optimizer.learning_rate:g}"
         + "".join(f", x{by:g} for the {part}" for part, by in stage.optimizer.scale.items())
     )

@@ -210,7 +210,7 @@ def _stage(
         "steps": steps,
         "batch_size": chosen.batch_size,
         "frames": chosen.frames,
-        "keep": placeholder(int),
+        "keep": placeholder(object),  # one K, or several in a tuple
         "sampler": placeholder(str),
         "questions": chosen.questions,
         "length": chosen.length,

@@ -38,9 +38,10 @@ class StageConfig:
     """One stage. trainable: regexes over parameter paths (see `training.trainable`).
 
     sources: a manifest each, a path or `shapes:train/images.json` of the run's world.
-    frames: T of a batch; an image is a video of one frame. keep: K (None: all). sampler: a name
-    (None: the model's). questions: at most so many a row, in `length` tokens of which `answers`
-    are predicted. cache_features: encode every file once, where the encoder is frozen.
+    frames: T of a batch; an image is a video of one frame. keep: K, or several of which each step
+    draws one (see `training.keeps`; None: the model's). sampler: a name (None: the model's).
+    questions: at most so many a row, in `length` tokens of which `answers` are predicted.
+    cache_features: encode every file once, where the encoder is frozen.
     resident: keep the whole data on the device (see `data.resident`), where it is small enough.
     max_bad_fraction: how many of its media files may be unreadable (see `data.media.BadSamples`).
     """
@@ -54,7 +55,7 @@ class StageConfig:
     answers: int
     frames: int = 8
     questions: int = 1
-    keep: int | None = None
+    keep: int | tuple[int, ...] | None = None
     sampler: str | None = None
     optimizer: OptimizerConfig = OptimizerConfig()
     cache_features: bool = False
@@ -120,6 +121,10 @@ def plain(values: Any) -> Any:
 
 
 def build(kind: type[T], values: Any, where: str) -> T:
+    """A dataclass from nested dicts, every key of which must be a field; `where` names it.
+
+    Raises UserError for an unknown or missing key, or a wrong type.
+    """
     if not isinstance(values, Mapping):
         raise UserError(f"{where} is {values!r}, wanted keys and values")
     fields = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind))}
@@ -154,7 +159,10 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     if options:  # a union, such as int | None
         if any(type(value) is option for option in typing.get_args(hint)):
             return value
-        hint = options[-1]
+        tuples = [option for option in options if typing.get_origin(option) is tuple]
+        if tuples and isinstance(value, tuple):
+            return _cast(tuples[0], value, where)
+        hint = next(option for option in reversed(options) if option not in tuples)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:

@@ -34,11 +34,15 @@ class TrainState(NamedTuple):
     optimizer: Any
 
 
+# (state, frozen, batch) -> (the next state, metrics)
+Step = Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, jax.Array]]]
+
+
 class Program(NamedTuple):
     """The compiled parts of a stage, and the shapes with shardings to restore a state into."""
 
     start: Callable[[Any, jax.Array], TrainState]
-    step: Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, jax.Array]]]
+    step: Step
     abstract: TrainState
     frozen_layout: Any
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -17,11 +18,13 @@ from fewvid.data.features import FeatureStore
 from fewvid.data.loader import train_iterator
 from fewvid.data.media import BadSamples
 from fewvid.data.mixtures import Source, read_source
+from fewvid.data.narrow import narrow
 from fewvid.data.tokenizer import Chat
 from fewvid.models import lvlm
-from fewvid.models.config import LvlmConfig
+from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
 from fewvid.parallel.mesh import batch_rows, batch_sharding, replicated
 from fewvid.parallel.sharding import place, shardings
+from fewvid.training import keeps
 from fewvid.training import trainable as subtree
 from fewvid.training.checkpoints import StageCheckpoints, jsonable
 from fewvid.training.loop import train
@@ -29,7 +32,7 @@ from fewvid.training.metrics import MetricsLog
 from fewvid.training.optimizer import make_optimizer, schedule
 from fewvid.training.plan import StagePlan
 from fewvid.training.progress import Display, OnStep, StepReport
-from fewvid.training.stage import RunConfig, StageConfig
+from fewvid.training.stage import RunConfig
 from fewvid.training.start import locate
 from fewvid.training.step import make_program
 
@@ -53,18 +56,23 @@ def train_stage(
     model, params, tokenizer = model_directory.load(start)
     layout = shardings(mesh, params, report=shown.say)
     params = place(params, layout)
-    program = make_program(
-        partial(_loss, model, stage),
-        make_optimizer(stage.optimizer, stage.steps),
-        params,
-        layout,
-        plan.trainable,
-        mesh,
-        rate=schedule(stage.optimizer, stage.steps),
-        batch_layout={"row": batch_sharding(mesh), "table": replicated(mesh)}
-        if stage.resident
-        else None,
-    )
+    chat = Chat(tokenizer)
+    programs = {
+        keep: make_program(
+            partial(_loss, model, plan, keep, chat.visual),
+            make_optimizer(stage.optimizer, stage.steps),
+            params,
+            layout,
+            plan.trainable,
+            mesh,
+            rate=schedule(stage.optimizer, stage.steps),
+            batch_layout={"row": batch_sharding(mesh), "table": replicated(mesh)}
+            if stage.resident
+            else None,
+        )
+        for keep in plan.keeps
+    }
+    program = programs[plan.keeps[-1]]  # all differ in their step alone
     sources = [locate(source, run, workdir) for source in stage.sources]
     bad = BadSamples(stage.max_bad_fraction)
     told = 0
@@ -89,7 +97,7 @@ def train_stage(
         data = resident.build(
             sources,
             plan.shape,
-            Chat(tokenizer),
+            chat,
             progress=lambda done, total: shown.count("packing rows", done, total),
             **options,
         )
@@ -98,7 +106,7 @@ def train_stage(
         constant = {"table": jax.device_put(data.table, replicated(mesh))}
         del data
     else:
-        iterator = train_iterator(sources, plan.shape, Chat(tokenizer), host=host, **options)
+        iterator = train_iterator(sources, plan.shape, chat, host=host, **options)
         constant = {}
     checkpoints = StageCheckpoints(workdir / "checkpoints" / plan.folder)
     try:
@@ -123,7 +131,7 @@ def train_stage(
 
         try:
             state = train(
-                program,
+                lambda step: programs[keeps.drawn(plan.keeps, run.seed, plan.index, step)].step,
                 state,
                 frozen,
                 iterator,
@@ -146,11 +154,21 @@ def train_stage(
 
 
 def _loss(
-    model: LvlmConfig, stage: StageConfig, params: Any, batch: Any, rng: jax.Array
+    model: LvlmConfig,
+    plan: StagePlan,
+    keep: int,
+    visual_id: int,
+    params: Any,
+    batch: Any,
+    rng: jax.Array,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     if "table" in batch:
         batch = resident.gather(batch["table"], batch["row"])
-    return lvlm.loss(model, params, batch, keep=stage.keep, sampler=stage.sampler, rng=rng)
+    read = visual_tokens_per_frame(model, keep)
+    batch = narrow(batch, plan.shape, read, visual_id)
+    options: Any = {"keep": keep, "sampler": plan.stage.sampler, "visual_id": visual_id}
+    value, metrics = lvlm.loss(model, params, batch, rng=rng, **options)
+    return value, metrics | {"keep": jnp.float32(keep)}
 
 
 def _encode_all(

@@ -47,6 +47,23 @@ def test_the_answer_is_printed_and_the_picture_written(chat, tmp_path, capsys):
     assert Image.open(tmp_path / "a.png").width > 700
 
 
+def test_keep_auto_says_what_it_chose(directory, video, capsys, monkeypatch):
+    given = ["chat", str(directory), str(video), "--keep", "auto", "--max-tokens", "4"]
+    assert main([*given, QUESTION, "--json"]) == 0
+    out, err = capsys.readouterr()
+    got = json.loads(out)
+    assert err == ""
+    assert got["change"] > 0
+    said = f"4 frames of {video}, {got['kept_per_frame']} tokens kept of each (auto: change 0."
+    assert main([*given, QUESTION]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert err.startswith(said.replace("1 tokens", "1 token"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("How many?"))
+    assert main(given) == 0
+    assert capsys.readouterr().err.startswith(said.replace("1 tokens", "1 token"))
+
+
 def test_the_question_may_follow_the_flags(directory, video, capsys):
     given = ["--keep", "4", "--max-tokens", "4", QUESTION]
     assert main(["chat", str(directory), str(video), *given]) == 0
@@ -56,6 +73,14 @@ def test_the_question_may_follow_the_flags(directory, video, capsys):
 def test_a_conversation_ends_with_exit(chat, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\n\nHow many?\nexit\nno\n"))
     assert chat() == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+def test_the_question_chooses_and_in_a_conversation_the_first(chat, tmp_path, monkeypatch, capsys):
+    assert chat(QUESTION, "--sampler", "dpp_text", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sampler"] == "dpp_text"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{QUESTION}\nHow many?\nexit\n"))
+    assert chat("--sampler", "dpp_text", "--overlay", str(tmp_path / "a.png")) == 0
     assert capsys.readouterr().out.count("\n") == 2
 
 
@@ -98,7 +123,8 @@ def test_a_picture_has_one_frame_unless_more_are_asked_for(directory, tmp_path, 
         ({"model": "shape5"}, "no model directory"),
         ({"video": "none.mp4"}, "none.mp4"),
         ({"more": ["--keep", "17"]}, "--keep 1 to 16"),
-        ({"more": ["--keep", "0"]}, "--keep 1 to 16"),
+        ({"more": ["--keep", "0"]}, "--keep 1 to 16, or auto"),
+        ({"more": ["--keep", "autp"]}, "--keep: must be 1 to N or 'auto', got 'autp'"),
         ({"more": ["--frames", "0"]}, "--frames"),
         ({"more": ["--sampler", "atention", "--keep", "4"]}, "Did you mean 'attention'"),
         ({"more": ["--backend", "pyva"]}, "Did you mean 'pyav'"),

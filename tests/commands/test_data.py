@@ -29,9 +29,38 @@ def test_leaves_what_is_there_alone(tmp_path, capsys):
     assert kept.read_text() == "mine"
 
 
+def test_writes_a_variant_and_tells_it_from_the_plain_world(tmp_path, capsys):
+    flags = ["--look", "alt", "--frames", "16", "--motion", "fast"]
+    flags += ["--clutter", "12", "--scale", "small"]
+    assert shapes(tmp_path / "world", *flags) == 0
+    said = capsys.readouterr().out
+    assert "direction 0.25" in said
+    assert "speed" not in said
+    about = json.loads((tmp_path / "world/world.json").read_text())
+    assert about["frames"] == 16
+    assert about["world"]["variant"] == {
+        "frames": 16, "motion": "fast", "clutter": 12, "scale": "small", "look": "alt",
+    }  # fmt: skip
+    assert shapes(tmp_path / "world", *flags) == 0
+    assert shapes(tmp_path / "world") == 2
+    assert "another world" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [["--things", "9"], ["--clips", "-1"], ["--seed", "-1"], ["--seed", "9" * 20], ["--seed", "a"]],
+    [
+        ["--things", "9"],
+        ["--clips", "-1"],
+        ["--seed", "-1"],
+        ["--seed", "9" * 20],
+        ["--seed", "a"],
+        ["--look", "other"],
+        ["--frames", "1"],
+        ["--frames", "5"],
+        ["--motion", "quick"],
+        ["--clutter", "-1"],
+        ["--scale", "tiny"],
+    ],
 )
 def test_says_which_number_is_wrong(tmp_path, capsys, wrong):
     assert shapes(tmp_path / "world", *wrong) == 2

@@ -69,16 +69,19 @@ def test_overrides():
     train.add_arguments(parser)
     config = str(REPOSITORY / "configs" / "s3_iv.py:tiny")
     changes = ["seed=3", "stages[1].steps=7", "stages[0].keep=8", "stages[2].sources[1].weight=4"]
+    changes += ["stages[2].keep=(4,8,16)"]
     args = parser.parse_args(
         ["--config", config, "--workdir", "d", *(f"--config.{change}" for change in changes)]
     )
     run = parse(train.read_config(args.config, args.overrides))
     assert run.seed == 3
     assert [stage.steps for stage in run.stages] == [10, 7, 12]
-    assert [stage.keep for stage in run.stages] == [8, None, None]
+    assert [stage.keep for stage in run.stages] == [8, None, (4, 8, 16)]
     assert run.stages[2].sources[1].weight == 4.0
     with pytest.raises(SystemExit):
         parser.parse_args(["--config", config, "--workdir", "d", "--confg.seed=3"])
+    with pytest.raises(UserError, match=r"stages\[0\]\.keep is 'many', wanted int"):
+        parse(train.read_config(config, ["--config.stages[0].keep=many"]))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fewvid.data.shapes import render_alt
 from fewvid.data.shapes.render import RGB, render
-from fewvid.data.shapes.scene import FORMS, RADIUS, Scene, Thing
+from fewvid.data.shapes.renderers import RENDERERS
+from fewvid.data.shapes.scene import COLOURS, FORMS, LOOKS, RADIUS, SIZES, Scene, Thing
 
 FRAMES = 8
 
@@ -30,8 +32,8 @@ def thing(**changes):
     return dataclasses.replace(plain, **changes)
 
 
-def frames_of(*things, frames=FRAMES, seed=7):
-    return render(Scene(things, frames, None, seed)).astype(int)
+def frames_of(*things, frames=FRAMES, seed=7, look="shapes", clutter=3):
+    return RENDERERS[look](Scene(things, frames, None, seed, clutter), 64).astype(int)
 
 
 def painted(pixels, colour):
@@ -80,8 +82,9 @@ def test_motion_colour_size_and_looks_change_when_they_should():
     assert blinking == [True, True, False, False, True, True, True, True]
 
 
+@pytest.mark.parametrize("look", RENDERERS)
 @pytest.mark.parametrize("frame", [0, 3, 7])
-def test_scenes_equal_in_one_frame_look_equal_there(frame):
+def test_scenes_equal_in_one_frame_look_equal_there(frame, look):
     """Nothing but the frame's own state shows: other motion, same picture."""
     ways = [
         {"direction": "left", "speed": "slow", "travel": 0.14, "spin": 0.7},
@@ -93,7 +96,8 @@ def test_scenes_equal_in_one_frame_look_equal_there(frame):
         gone = thing(**way).centre(frame, FRAMES)  # from (0.5, 0.5)
         start = tuple((0.3, 0.6)[i] - (gone[i] - 0.5) for i in range(2))
         angle = still.angle - way["spin"] * frame / (FRAMES - 1)
-        clips.append(frames_of(dataclasses.replace(still, **way, start=start, angle=angle)))
+        shown = dataclasses.replace(still, **way, start=start, angle=angle)
+        clips.append(frames_of(shown, look=look))
     one, other = (clip[frame] for clip in clips)
     assert np.abs(one - other).max() <= 1
     assert (one != other).mean() < 1e-3  # sums that round otherwise
@@ -101,9 +105,37 @@ def test_scenes_equal_in_one_frame_look_equal_there(frame):
     assert (np.abs(clips[0][elsewhere] - clips[1][elsewhere]) > 30).mean() > 0.01
 
 
-def test_a_change_to_come_does_not_show_before_it():
-    plain = frames_of(thing())
+@pytest.mark.parametrize("look", RENDERERS)
+def test_a_change_to_come_does_not_show_before_it(look):
+    plain = frames_of(thing(), look=look)
     for change in ({"recoloured_at": 5}, {"resized_at": 5}, {"blinks": (5, 7)}):
-        changed = frames_of(thing(**change))
+        changed = frames_of(thing(**change), look=look)
         np.testing.assert_array_equal(changed[:5], plain[:5])
         assert (changed[5] != plain[5]).any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_other_look_keeps_colours_and_looks_apart(form, size):
+    """Each colour is nearest to its own name's, and a hollow shape is open, a small cross too."""
+    names = list(render_alt.RGB)
+    for colour in COLOURS:
+        shown = [
+            frames_of(
+                thing(form=form, colours=(colour, "red"), sizes=(size, size), look=look),
+                frames=1, look="alt", clutter=0,
+            )[0]
+            for look in LOOKS
+        ]  # fmt: skip
+        centre = shown[0][30:34, 30:34].mean((0, 1))
+        gaps = [np.abs(centre - np.array(render_alt.RGB[name])).sum() for name in names]
+        assert names[int(np.argmin(gaps))] == colour
+        differs = np.abs(shown[0] - shown[1]).sum(-1) > 60
+        assert differs[31:33, 31:33].all()
+
+
+@pytest.mark.parametrize("look", RENDERERS)
+def test_clutter_covers_more_and_no_shape(look):
+    plain, bare, full = (frames_of(thing(), look=look, clutter=n) for n in (3, 0, 12))
+    covered = [(np.abs(clip - bare).sum(-1) > 80).mean() for clip in (plain, full)]
+    assert covered[0] < covered[1] < 0.3

@@ -33,7 +33,7 @@ def start(config, params, prompts, rows=slice(None), length=32):
     features = parts.encode(params, pixels, config=config)
     key = jax.random.key(0)
     chosen, _ = parts.select(
-        params, features, times, key, config=config, keep=4, sampler="attention"
+        params, features, times, key, None, config=config, keep=4, sampler="attention"
     )
     visual = parts.adapt(params, features, times, chosen, config=config)
     last = jnp.array(LENGTHS[rows]) - 1

@@ -1,5 +1,6 @@
 """`fewvid.load` and what the model does with a real file."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import fewvid
 from fewvid.data.clip import Clip
+from fewvid.samplers import auto_keep
 
 QUESTION = "Which way does the red circle move?"
 
@@ -70,6 +72,40 @@ def test_a_budget_over_the_clip_is_shown_frame_by_frame(model, video):
     assert (answer.kept, answer.read_per_frame, answer.sampler) == (4, 4, "temporal")
 
 
+ASKED = {"keep": 4, "sampler": "dpp_text"}
+
+
+def chosen_by(model, video, question):
+    return np.stack(model.select(video, question=question, **ASKED).indices)
+
+
+def test_a_sampler_that_chooses_by_the_question_is_given_it(model, video):
+    other = "left up"
+    kept = {asked: chosen_by(model, video, asked) for asked in (QUESTION, other)}
+    assert np.any(kept[QUESTION] != kept[other])
+    answer = model.answer(video, QUESTION, max_tokens=5, **ASKED)
+    assert (answer.sampler, answer.kept) == ("dpp_text", 4)
+    assert "".join(model.stream(video, QUESTION, max_tokens=5, **ASKED)) == answer.text
+    given = model.converse(video, question=other, **ASKED)
+    given.ask(QUESTION, max_tokens=2)
+    np.testing.assert_array_equal(np.stack(given.view.selection().indices), kept[other])
+    first = model.converse(video, **ASKED)
+    for asked in (QUESTION, other):  # the first that is asked decides for those after it
+        first.ask(asked, max_tokens=2)
+        np.testing.assert_array_equal(np.stack(first.view.selection().indices), kept[QUESTION])
+
+
+def test_it_says_that_the_question_is_missing(model, video):
+    missing = r"'dpp_text' chooses by the question and was given none; give --question"
+    with pytest.raises(fewvid.UserError, match=missing):
+        model.select("none.mp4", **ASKED)
+    with pytest.raises(fewvid.UserError, match=missing):
+        model.converse(video, **ASKED).view.selection()
+    with pytest.raises(fewvid.UserError, match="the question is empty"):
+        model.select("none.mp4", question=" ", **ASKED)
+    assert model.select(video, sampler="dpp_text").kept == 16  # all are kept: nothing to choose
+
+
 def test_more_frames_than_there_are_is_said(model, video):
     chosen = model.select(video, frames=40)
     assert len(chosen.frames) == 12
@@ -102,7 +138,7 @@ def test_what_cannot_be_read_is_an_error_that_names_the_flags(model, video):
         model.answer(video, QUESTION, max_tokens=1000)
     with pytest.raises(fewvid.UserError, match="use a smaller --frames or --keep"):
         model.converse(Clip(np.zeros((25, 32, 32, 3), np.uint8), np.zeros(25), 25, 25, 1.0, ""))
-    with pytest.raises(fewvid.UserError, match="--keep 1 to 16"):
+    with pytest.raises(fewvid.UserError, match="--keep 1 to 16, or auto"):
         model.answer(video, QUESTION, keep=17)
     with pytest.raises(fewvid.UserError, match="Did you mean 'stride'"):
         model.answer(video, QUESTION, keep=4, sampler="strid")
@@ -113,8 +149,8 @@ def test_what_cannot_be_read_is_an_error_that_names_the_flags(model, video):
     [
         ({"frames": 0}, "--frames must be a whole number, 1 or more, got 0"),
         ({"frames": 2.5}, "--frames must be a whole number, 1 or more, got 2.5"),
-        ({"keep": 2.5}, "--keep must be a whole number, got 2.5"),
-        ({"keep": "4"}, "--keep must be a whole number, got '4'"),
+        ({"keep": 2.5}, "--keep must be a whole number or 'auto', got 2.5"),
+        ({"keep": "4"}, "--keep must be a whole number or 'auto', got '4'"),
         ({"sampler": "strid"}, "Did you mean 'stride'"),
         ({"seed": -1}, r"--seed must be a whole number, 0 to 9\d+, got -1"),
         ({"seed": 2**63}, "--seed must be a whole number"),
@@ -212,3 +248,32 @@ def test_a_run_s_model_is_called_by_the_run(directory, tmp_path):
     shutil.copytree(directory, tmp_path / "mine" / "model")
     assert fewvid.load(tmp_path / "mine" / "model").name == "mine"
     assert fewvid.load(directory).name == "tiny"
+
+
+def test_auto_gives_a_moving_clip_more_than_a_still_one(model, video):
+    moving = model.look(video).clip
+    still = dataclasses.replace(moving, frames=moving.frames[:1].repeat(4, axis=0))
+    few, more = (
+        model.answer(clip, QUESTION, keep="auto", max_tokens=3) for clip in (still, moving)
+    )
+    assert few.change == pytest.approx(0, abs=1e-6)
+    assert (few.kept, few.read_per_frame) == (1, 1)
+    assert more.change > 0.01
+    assert more.kept == auto_keep.choose(more.change, 16)
+    chosen = model.select(moving, keep="auto")
+    assert (chosen.kept, chosen.change) == (more.kept, more.change)
+    assert model.answer(moving, QUESTION, max_tokens=3).change is None
+
+
+def test_auto_is_as_if_its_k_had_been_asked_for(model, video):
+    talk = model.converse(video, keep="auto")
+    asked = model.converse(video, keep=talk.view.kept)
+    assert talk.ask(QUESTION).text == asked.ask(QUESTION).text
+    np.testing.assert_array_equal(talk.view.chosen.indices, asked.view.chosen.indices)
+
+
+def test_auto_says_where_the_decoder_has_no_room(model, video):
+    clip = model.look(video, frames=12).clip
+    many = dataclasses.replace(clip, frames=clip.frames.repeat(34, 0), times=clip.times.repeat(34))
+    with pytest.raises(fewvid.UserError, match="use a smaller --frames or --keep"):
+        model.converse(many, keep="auto")

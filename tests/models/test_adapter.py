@@ -83,7 +83,7 @@ def test_every_sampler_fits_wherever_it_stands(random_params, features, times, q
     config = make(queries, site)
     params, key = random_params(config), jax.random.key(0)
     after_queries = (queries, site) == ("learned", "after")
-    query = np.ones((len(times), config.adapter.width), np.float32)
+    query = np.ones((len(times), config.decoder.width), np.float32)
     shape = see(config, params, features, times, keep=3).tokens.shape
     for name in SAMPLERS:
         run = partial(lvlm.see, config, keep=3, sampler=name)
@@ -96,7 +96,7 @@ def test_every_sampler_fits_wherever_it_stands(random_params, features, times, q
 def test_a_question_decides_where_a_sampler_asks_for_it(random_params, features, times):
     config = make("tokens")
     params = random_params(config)
-    queries = np.random.default_rng(0).normal(size=(2, len(times), config.adapter.width))
+    queries = np.random.default_rng(0).normal(size=(2, len(times), config.decoder.width))
     one, other = (
         see(config, params, features, times, keep=3, sampler="dpp_text", query=query)
         for query in queries.astype(np.float32)

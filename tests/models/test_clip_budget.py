@@ -21,9 +21,9 @@ MODES = list(itertools.product(("learned", "tokens", "mlp"), ("before", "after")
 OUTPUTS = [mode for mode in MODES if mode != ("learned", "before")]
 
 
-def make(queries, site="before"):
+def make(queries, site="before", weighting="select"):
     adapter = dataclasses.replace(AdapterConfig.tiny(), queries=queries, change=True)
-    sampler = SamplerConfig(name="temporal", site=site, response="encoder")
+    sampler = SamplerConfig(name="temporal", site=site, response="encoder", weighting=weighting)
     return dataclasses.replace(LvlmConfig.tiny(), adapter=adapter, sampler=sampler)
 
 
@@ -54,12 +54,16 @@ def test_each_output_is_its_candidate_s_with_its_frame_s_time_and_change(
 def test_k_of_each_frame_is_the_same_whoever_says_so(random_params, features, times, queries, site):
     config = make(queries, site)
     params = random_params(config)
+    weights = np.random.default_rng(3).uniform(0.5, 1.5, (2, 3, 3)).astype(np.float32)
     seen = config.adapter.count if (queries, site) == ("learned", "after") else 16
     indices = np.broadcast_to(np.array([0, 1, 3], np.int32), (2, 3, 3))
-    apart = Selection(indices, jnp.ones((2, 3, 3)), jnp.zeros((2, 3, seen)))
+    apart = Selection(indices, weights, jnp.zeros((2, 3, seen)))
     over_clip = apart._replace(frames=np.broadcast_to(np.arange(3)[:, None], (2, 3, 3)))
-    one, other = (adapt(config, params, features, times, s) for s in (apart, over_clip))
-    np.testing.assert_allclose(one, other, atol=1e-5)
+    bias = queries != "mlp" and site == "before"
+    for weighting in ("select", "scale", "bias")[: 3 if bias else 2]:
+        config = make(queries, site, weighting)
+        one, other = (adapt(config, params, features, times, s) for s in (apart, over_clip))
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_learned_queries_read_what_their_frame_keeps(random_params, features, times):

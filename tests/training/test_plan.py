@@ -40,6 +40,18 @@ def test_describe(shapes):
     assert describe(scaled, 3, shapes).endswith("learning rate 0.001, x0.5 for the encoder")
 
 
+def test_several_ks_are_packed_for_the_largest_where_the_decoder_reads_them(shapes):
+    (plan,) = make_plan([stage(keep=(8, 2))], CONFIG, shapes, make_mesh())
+    assert plan.keeps == (2, 8)  # four learned queries read what is kept, and are read
+    assert (plan.shape.visual_tokens_per_frame, plan.shape.narrows_by) == (4, 0)
+    assert "2 or 8 tokens kept and 4 read a frame" in describe(plan, 1, shapes)
+    tokens = dataclasses.replace(CONFIG.adapter, queries="tokens")
+    config = dataclasses.replace(CONFIG, adapter=tokens)
+    (plan,) = make_plan([stage(keep=(8, 2))], config, shapes, make_mesh())
+    assert (plan.shape.visual_tokens_per_frame, plan.shape.narrows_by) == (8, 6)
+    assert "2 or 8 tokens kept and 2 to 8 read a frame" in describe(plan, 1, shapes)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -48,6 +60,7 @@ def test_describe(shapes):
         ({"batch_size": 12}, "batch_size 12 does not divide over data=8 x fsdp=1"),
         ({"sampler": "atention"}, "sampler is 'atention', .*Did you mean 'attention'"),
         ({"keep": 99}, r"stages\[0\] \(pretrain\): keep is 99, must be 1 to 16"),
+        ({"keep": (4, 99)}, r"\(pretrain\): keep\[1\] is 99, must be 1 to 16"),
         ({"length": 10}, "no room for text"),
         ({"optimizer": OptimizerConfig(scale={"decoder": 0.4})}, "names decoder, which does not"),
     ],

@@ -33,6 +33,11 @@ def test_defaults_are_filled_in():
     assert json.loads(json.dumps(run.to_dict())) == jsonable(run.to_dict())
 
 
+def test_keep_is_one_k_or_several():
+    for keep in (3, (3,), (16, 4, 8), None):
+        assert parse(ConfigDict(values(keep=keep))).stages[0].keep == keep
+
+
 IMAGES = "shapes:train/images.json"
 
 
@@ -48,6 +53,9 @@ def source(**changes):
         ({"sources": ({"weight": 1.0},)}, r"stages\[0\]\.sources\[0\] lacks manifest"),
         ({"steps": "ten"}, r"stages\[0\]\.steps is 'ten', wanted int"),
         ({"keep": 2.5}, r"stages\[0\]\.keep is 2\.5, wanted int"),
+        ({"keep": (2, 2.5)}, r"stages\[0\]\.keep\[1\] is 2\.5, wanted int"),
+        ({"keep": ()}, r"stages\[0\]\.keep is \(\), wanted one K or several"),
+        ({"keep": (4, 4)}, r"stages\[0\]\.keep is \(4, 4\), wanted .* that differ"),
         ({"cache_features": 1}, "wanted bool"),
         ({"steps": 0}, "at least 1"),
         ({"trainable": ()}, "trainable is empty"),
@@ -130,6 +138,7 @@ def test_a_seed_has_limits(seed):
         ({"decoder": {"width": 6.5}}, r"decoder\.width is 6\.5, wanted int"),
         ({"decoder": {"rope_theta": -1}}, r"rope_theta is -1, must be a number above 0"),
         ({"sampler": {"name": "atention"}}, r"sampler\.name is .*Did you mean 'attention'"),
+        ({"sampler": {"weighting": "scal"}}, r"sampler\.weighting is 'scal', .*mean 'scale'"),
         ({"sampler": {"keep": 65}}, r"config\.model\.sampler\.keep is 65, must be 1 to 64"),
         ({"encoder": 3}, r"config\.model\.encoder is 3, wanted keys and values"),
         ({"encodr": {}}, "Did you mean 'encoder'"),

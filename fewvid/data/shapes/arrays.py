@@ -34,7 +34,7 @@ def draw(
     script to have `if __name__ == "__main__":`, and meet in a temporary file without a name, which
     the array maps: it needs that much room in TMPDIR.
     """
-    shape = (stop - start, 1 if medium == "image" else world.variant.frames, SIZE, SIZE, 3)
+    shape = _shape(world, medium, stop - start)
     workers = workers or min(os.cpu_count() or 1, 16)
     if shape[0] < 4 * CHUNK or workers == 1:  # not worth the start of other processes
         return _drawn(world, split, medium, start, stop)
@@ -58,9 +58,17 @@ def draw(
 def _drawn(
     world: World, split: str, medium: str, start: int, stop: int
 ) -> tuple[np.ndarray, list[list[Question]]]:
-    samples = [sample_of(world, split, medium, index) for index in range(start, stop)]
-    drawn = [pixels(scenes, world.variant.look) for scenes, _ in samples]
-    return np.stack(drawn), [questions for _, questions in samples]
+    drawn = np.empty(_shape(world, medium, stop - start), np.uint8)
+    asked = []
+    for shown, index in zip(drawn, range(start, stop), strict=True):
+        scenes, questions = sample_of(world, split, medium, index)
+        shown[:] = pixels(scenes, world.variant.look)
+        asked.append(questions)
+    return drawn, asked
+
+
+def _shape(world: World, medium: str, count: int) -> tuple[int, ...]:
+    return count, 1 if medium == "image" else world.variant.frames, SIZE, SIZE, 3
 
 
 def _write(
