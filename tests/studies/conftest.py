@@ -81,7 +81,6 @@ def made_up(study: StudyConfig, *, seeds: int = 0, spread: float = 0.006, only=N
 
 def _costs(study, cell) -> dict:
     sampler = {**study.scale.model["sampler"], **cell.sampling}
-    sampler.pop("weighting", None)
     adapter = {**study.scale.model["adapter"], **cell.adapter}
     config = LvlmConfig.from_dict(study.scale.model | {"sampler": sampler, "adapter": adapter})
     counted = flops.clip(config, cell.keep, cell.sampler, cell.frames, 16)
