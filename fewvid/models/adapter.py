@@ -136,7 +136,12 @@ class Adapter(nn.Module):
         changed = None
         if self.config.change:
             difference = [jnp.abs(x[:, 1:] - then) for then in earlier(x)]
-            changed = gather(self._since(difference, self._moved(tokens, tokens)), selection)
+            if selection is None or selection.frames is not None:
+                changed = gather(self._since(difference, self._moved(tokens, tokens)), selection)
+            else:  # matching is what costs: only for what is kept
+                later = jax.tree.map(lambda part: part[:, 1:], selection)
+                moved = self._moved(tokens, gather(tokens, selection))
+                changed = self._since([gather(d, later) for d in difference], moved)
         x = gather(x, selection)
         if selection is not None and self.sampler.site == "before":
             x = self._scaled(x, selection.weights)
