@@ -10,16 +10,17 @@ if [ $# -lt 2 ]; then
     sed -n '2,/^set/{/^# /s/^# //p}' "${BASH_SOURCE[0]}" >&2
     exit 2
 fi
-size=$1 out=$2
+mkdir -p "$2"
+size=$1 out=$(cd "$2" && pwd)
 shift 2
-bash "$root/launch/install.sh"
+cd "$root"
+bash launch/install.sh
 all=(identity keep samplers strategies amount kind tradeoff content transfer diversity adapter)
 export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$out/compiled}
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=${JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS:-0.3}
 for name in "${@:-${all[@]}}"; do
     printf '\n== %s\n' "$name"
-    "$root/.venv/bin/python" -m fewvid study "$name" \
-        --config "$root/configs/studies/$name.py:$size" \
+    .venv/bin/python -m fewvid study "$name" --config "configs/studies/$name.py:$size" \
         --out "$out/$name" --base "$out/base" --cells "$out/cells"
 done

@@ -91,13 +91,18 @@ def shelves(study: StudyConfig, cell: CellConfig) -> Iterator[tuple[Shelf, int]]
     """What a cell needs drawn: its clips, the pictures beside them, and its exams."""
     scale = study.scale
     if not cell.of and STRATEGIES[cell.strategy]:
-        yield clips_of(cell), max(cell.clips, 1)
+        yield clips_of(cell), pool(cell, scale)
         yield PICTURES, scale.pictures
     for name in cell.exams:
         yield exam_of(cell, study.exam(name)), scale.test
 
 
 PICTURES = Shelf("train", "image", DEFAULT, 1)
+
+
+def pool(cell: CellConfig, scale: ScaleConfig) -> int:
+    """How many clips there are, of which a cell takes its share."""
+    return max(cell.clips, scale.clips)
 
 
 def clips_of(cell: CellConfig) -> Shelf:
@@ -168,7 +173,7 @@ def _train(
     sizes = [library.counts[shelf] for shelf in distinct]
     starts = dict(zip(distinct, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
     runs = [
-        _run(study, cell, seed, starts[shelf], library.counts[shelf], library)
+        _run(study, cell, seed, starts[shelf], library)
         for cell, shelf in zip(group, of_cells, strict=True)
         for seed in range(study.seeds)
     ]
@@ -197,20 +202,19 @@ def _train(
     return params
 
 
-def _run(
-    study: StudyConfig, cell: CellConfig, seed: int, start: int, length: int, library: Library
-) -> Runs:
+def _run(study: StudyConfig, cell: CellConfig, seed: int, start: int, library: Library) -> Runs:
     """What a run differs in: which clips, which questions, and all that is random.
 
-    The same seed of two cells draws alike, so that their difference is not that of two draws.
+    The same seed of two cells draws alike, so that their difference is not that of two draws; a
+    smaller share of the clips lies inside the larger one of the same seed.
     """
     pictures = all(phase.pictures for phase in STRATEGIES[cell.strategy])
-    offset = np.random.default_rng(seed).integers(length)
+    length = pool(cell, study.scale)
     return Runs(
         key=jax.random.key(seed),
         start=jnp.int32(start),
         length=jnp.int32(length),
-        first=jnp.int32(offset),
+        first=jnp.int32(seed * length // study.seeds),
         count=jnp.int32(max(cell.clips, 1)),
         picture_weight=jnp.float32(pictures),
         question_weight=jnp.asarray(_weights(study.scale, cell, library)),

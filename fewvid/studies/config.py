@@ -31,6 +31,7 @@ class ScaleConfig:
     model: sizes of the image model that all cells start from (see `studies.base`). start: that
     model, packaged or in a directory; where it is "", it is trained on base_pictures pictures for
     base_steps steps of base_batch rows at base_rate, with K drawn from base_keep.
+    clips: 100 % of the videos; the seed decides from where on a cell takes its share of them.
     pictures: those that train together with clips. test: how many clips, and as many pictures, an
     exam asks about. batch_clips and batch_pictures: rows of a step; questions: of a row. rate: the
     learning rate, and decoder_rate what the decoder's is of it.
@@ -40,6 +41,7 @@ class ScaleConfig:
     """
 
     model: dict[str, Any]
+    clips: int
     pictures: int
     test: int
     steps: int

@@ -30,11 +30,10 @@ Config = Any
 
 @dataclass(frozen=True)
 class Size:
-    """How large a study is. clips: 100 % of the videos; keep: the K of a cell that names none."""
+    """How large a study is. keep: the K of a cell that names none."""
 
     name: str
     seeds: int
-    clips: int
     keep: int
     frames: int
     scale: ScaleConfig
@@ -58,10 +57,10 @@ SIZES = {
     "tiny": Size(
         name="tiny",
         seeds=3,
-        clips=48,
         keep=2,
         frames=8,
         scale=ScaleConfig(
+            clips=48,
             model=_model(16, width=32, depth=1, heads=2, mlp_width=64),
             base_pictures=128,
             base_steps=20,
@@ -86,10 +85,10 @@ SIZES = {
     "laptop": Size(
         name="laptop",
         seeds=3,
-        clips=3000,
         keep=8,
         frames=8,
         scale=ScaleConfig(
+            clips=3000,
             start="shapes",
             model=SHAPES.to_dict(),
             pictures=2000,
@@ -108,10 +107,10 @@ SIZES = {
     "full": Size(
         name="full",
         seeds=3,
-        clips=20_000,
         keep=32,
         frames=8,
         scale=ScaleConfig(
+            clips=20_000,
             model=_model(4),
             base_pictures=60_000,
             base_steps=8000,
@@ -153,7 +152,7 @@ def cell(chosen: Size, name: str, **changes: Any) -> CellConfig:
     """The product's recipe but for `changes`, which are fields of CellConfig."""
     values: dict[str, Any] = {
         "keep": chosen.keep,
-        "clips": chosen.clips,
+        "clips": chosen.scale.clips,
         "frames": chosen.frames,
     }
     return CellConfig(name=name, **values | changes)

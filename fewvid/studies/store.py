@@ -49,10 +49,8 @@ class Store:
         what = {k: v for k, v in asdict(cell).items() if k not in ("name", "exams", "of")}
         what["variant"] = asdict(Variant(**cell.variant))
         parent = self._key(study, study.cell(cell.of)) if cell.of else ""
-        # The clips that a seed's share is taken from are those that the largest cell needs.
-        pool = max(other.clips for other in study.cells if other.variant == cell.variant)
         scale = {k: v for k, v in asdict(study.scale).items() if k not in ("together", "test")}
-        return _digest([what, parent, pool, scale, study.seeds, self.base])
+        return _digest([what, parent, scale, study.seeds, self.base])
 
 
 def _exam_key(study: StudyConfig, exam: ExamConfig) -> str:

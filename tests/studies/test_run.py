@@ -14,9 +14,8 @@ TINY = recipes.size("tiny")
 SMALL = dataclasses.replace(
     TINY,
     seeds=2,
-    clips=8,
     scale=dataclasses.replace(
-        TINY.scale, base_pictures=32, base_steps=2, pictures=8, test=4, steps=2, warmup=0
+        TINY.scale, clips=8, base_pictures=32, base_steps=2, pictures=8, test=4, steps=2, warmup=0
     ),
 )
 
