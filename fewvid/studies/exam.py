@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -31,9 +31,15 @@ def ask_all(
     count = len(asked)
     size = min(ROWS, count)
     rows = np.resize(np.arange(count), (-(-count // size), size))
-    right = program.jit(partial(_all_rows, program, one_frame))(params, corpus, bank, rows)
+    right = _compiled(program, one_frame)(params, corpus, bank, rows)
     runs = len(right)
     return np.asarray(right).reshape(runs, -1, asked.shape[1])[:, :count]
+
+
+@cache
+def _compiled(program: Program, one_frame: bool) -> Any:
+    """The same for every cell that is asked alike."""
+    return program.jit(partial(_all_rows, program, one_frame))
 
 
 def _all_rows(program: Program, one_frame: bool, params, corpus: Corpus, bank: Bank, rows):

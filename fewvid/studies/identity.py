@@ -13,10 +13,10 @@ from fewvid.models import lvlm
 from fewvid.models.attention import segment_mask
 from fewvid.studies.bank import lay_out
 from fewvid.studies.base import Base
-from fewvid.studies.cells import exam_of, model_of
 from fewvid.studies.config import CellConfig, StudyConfig
 from fewvid.studies.corpus import batch
 from fewvid.studies.library import Library
+from fewvid.studies.plans import exam_of, model_of
 
 CLIPS = 16
 PARTS = (1, 2, 8)  # N / K

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,10 +72,13 @@ class Library:
             )
         return self._made[key]
 
-    def keep_only(self, used: Iterable[tuple[tuple[Shelf, ...], bool]]) -> None:
-        """Gives the device's memory of all other corpora back."""
-        used = set(used)
-        self._made = {key: made for key, made in self._made.items() if key in used}
+    def forget_training(self) -> None:
+        """Gives back the device's memory of what was trained on; exams are smaller, and stay."""
+        self._made = {
+            key: made
+            for key, made in self._made.items()
+            if all(shelf.split != "train" for shelf in key[0])
+        }
 
 
 def _whole(shelf: Shelf) -> Shelf:

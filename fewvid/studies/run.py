@@ -22,12 +22,15 @@ import jax
 from fewvid.errors import UserError
 from fewvid.studies import base as image_model
 from fewvid.studies import costs, identity, page
-from fewvid.studies.cells import groups, run_group, shelves
-from fewvid.studies.config import StudyConfig
+from fewvid.studies.base import Base
+from fewvid.studies.cells import sit, train_group, untrained
+from fewvid.studies.config import CellConfig, StudyConfig
 from fewvid.studies.library import Library
+from fewvid.studies.plans import groups, of_exams, of_training
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
 from fewvid.studies.store import Store
+from fewvid.studies.strategies import STRATEGIES
 
 Say = Callable[[str], None]
 MEASURES = {"costs": costs.measure, "identity": identity.measure}
@@ -91,33 +94,63 @@ def run(
 
 
 def _train_missing(
-    study: StudyConfig, base: Any, store: Store, say: Say, started: float, minutes: float | None
+    study: StudyConfig, base: Base, store: Store, say: Say, started: float, minutes: float | None
 ) -> bool:
     """Whether all cells are there now."""
-    missing = {cell.name for cell in study.cells if store.find(study, cell) is None}
-    # A cell that others apply is trained with them: its parameters are not kept.
-    missing |= {cell.of for cell in study.cells if cell.name in missing and cell.of}
-    todo = [cell for cell in study.cells if cell.name in missing]
-    if not todo:
+    missing = [cell for cell in study.cells if store.find(study, cell) is None]
+    if not missing:
         return True
-    say(f"{len(study.cells) - len(todo)} of {len(study.cells)} cells are finished")
+    say(f"{len(study.cells) - len(missing)} of {len(study.cells)} cells are finished")
+    by_trained: dict[str, list[CellConfig]] = {}  # a cell, and those that apply its parameters
+    for cell in missing:
+        by_trained.setdefault(cell.of or cell.name, []).append(cell)
+    known = {name: _known(study, base, store, study.cell(name)) for name in by_trained}
+    to_train = [study.cell(name) for name, params in known.items() if params is None]
     library = Library(base, study.scale.dtype)
-    for cell in study.cells:
-        for shelf, count in shelves(study, cell):
-            library.need(shelf, count)
+    for shelf, count in [
+        *(need for cell in to_train for need in of_training(cell, study.scale)),
+        *(need for cell in missing for need in of_exams(study, cell)),
+    ]:
+        library.need(shelf, count)
     bank = library.draw(say)
-    for group in groups(study, base, todo):
-        if minutes is not None and time.monotonic() - started > 60 * minutes:
+
+    def examine(name: str, params: Any) -> None:
+        for cell in by_trained[name]:
+            begun = time.monotonic()
+            scores = sit(study, base, library, bank, cell, params)
+            store.keep(study, cell, scores, time.monotonic() - begun)
+            say(f"{cell.name}: {_short(scores)}")
+
+    def late() -> bool:
+        over = minutes is not None and time.monotonic() - started > 60 * minutes
+        if over:
             say(f"{minutes:g} minutes are over; the same command goes on")
+        return over
+
+    for name, params in known.items():
+        if params is not None:
+            if late():
+                return False
+            examine(name, params)
+    for group in groups(study, base, to_train):
+        if late():
             return False
         begun = time.monotonic()
-        followers = [cell for cell in todo if cell.of]
-        scores = run_group(study, base, library, bank, group, followers, say)
-        seconds = (time.monotonic() - begun) / len(scores)
-        for name, found in scores.items():
-            store.keep(study, study.cell(name), found, seconds)
-            say(f"{name}: {_short(found)} ({seconds:.0f} s)")
+        trained = train_group(study, base, library, bank, group, say)
+        jax.block_until_ready(trained)
+        seconds = (time.monotonic() - begun) / len(group)
+        for cell, params in zip(group, trained, strict=True):
+            store.keep_params(study, cell, params, base.params, seconds)
+        for cell, params in zip(group, trained, strict=True):
+            examine(cell.name, params)
     return True
+
+
+def _known(study: StudyConfig, base: Base, store: Store, cell: CellConfig) -> Any | None:
+    """The parameters of a cell that need no training: stored, or the image model's."""
+    if not STRATEGIES[cell.strategy]:
+        return untrained(study, base)
+    return store.params(study, cell, base.params)
 
 
 def _short(scores: dict[str, dict[str, Any]]) -> str:
