@@ -38,7 +38,7 @@ def sampler(config: LvlmConfig, keep: int, name: str) -> int:
         return 0
     queries = config.adapter.count if config.adapter.queries == "learned" else n
     response = 2 * queries * n * width
-    if config.sampler.response == "encoder" or config.adapter.queries == "mlp":
+    if config.sampler.response == "encoder" or config.adapter.queries in ("mlp", "projector"):
         response = 0  # the encoder's work
     return (
         (response if name in READS_RESPONSE else 0)
@@ -51,6 +51,8 @@ def adapter(config: LvlmConfig, keep: int) -> int:
     """Of one frame, at site `before`, for K = keep."""
     a, n, width = config.adapter, config.encoder.tokens, config.adapter.width
     out = visual_tokens_per_frame(config, keep)
+    if a.queries == "projector":
+        return 2 * out * width * (config.encoder.width + config.decoder.width)
     read = kept_tokens(config, keep) if a.queries == "learned" else n
     asked = a.count if a.queries == "learned" else n
     total = 2 * n * config.encoder.width * width
