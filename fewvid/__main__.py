@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("fewvid.commands.inspect", "draw the tokens that are kept over the frames"),
     "train": ("fewvid.commands.train", "run a stage or a strategy from a config; resumable"),
     "study": ("fewvid.commands.study", "run an experiment that tests a claim; writes its page"),
+    "convert": ("fewvid.commands.convert", "import from Hugging Face, export to it, verify"),
     "data": ("fewvid.commands.data", "make the built-in world of small videos and pictures"),
 }
 

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,34 @@ def save(
     frames: how many frames of a video the model was trained on; the default of `chat`.
     dtype: `float16` or `bfloat16` halves the file; None stores the arrays as they are.
     """
-    directory = Path(directory)
     if dtype is not None and dtype not in weights.DTYPES:
         raise UserError(f"dtype={dtype!r} cannot be stored; use one of {sorted(weights.DTYPES)}")
+
+    def write(beside: Path) -> None:
+        weights.write(beside, params, dtype=dtype, shard_bytes=shard_bytes)
+
+    return compose(
+        directory, config=config, weights_to=write, tokenizer=tokenizer, card=card, frames=frames
+    )
+
+
+def compose(
+    directory: Path | str,
+    *,
+    config: LvlmConfig,
+    weights_to: Callable[[Path], None],
+    tokenizer: Any,
+    card: str,
+    frames: int = 8,
+) -> Path:
+    """`save`, whose weights `weights_to` writes into the folder that it is given."""
+    directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
         _write_json(beside / "config.json", config.to_dict())
         _write_json(beside / "preprocessor.json", _preprocessor(config, frames))
-        weights.write(beside, params, dtype=dtype, shard_bytes=shard_bytes)
+        weights_to(beside)
         tokenizer.save_pretrained(str(beside))
         (beside / "card.md").write_text(card, encoding="utf-8")
         _open_to_readers(beside)
@@ -164,8 +183,8 @@ def _check_shapes(directory: Path, config: LvlmConfig, flat: Mapping[str, np.nda
 def _preprocessor(config: LvlmConfig, frames: int) -> dict[str, Any]:
     return {
         "image_size": config.encoder.image_size,
-        "mean": [0.5] * 3,  # of pixels in 0..1: the encoder computes (x - mean) / std itself
-        "std": [0.5] * 3,
+        "mean": list(config.encoder.mean),  # of pixels in 0..1: the encoder normalises itself
+        "std": list(config.encoder.std),
         "frames": frames,
     }
 

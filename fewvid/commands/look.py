@@ -68,7 +68,7 @@ def look(
     clock = Clock(("decode", "load"))
     with clock.measure("decode"):
         # the frames' own size is for the picture alone; without one, memory stays small
-        size = None if drawn else config.encoder.image_size
+        size = None if drawn else config.encoder.side
         clip = decode_video(args.video, frames, size=size, backend=args.backend, asked=asked)
     if drawn:
         from fewvid.inference.overlay import check_count

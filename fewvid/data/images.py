@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from fewvid.data.claims import check_claims
 from fewvid.data.sniff import check_file, check_pixels
 from fewvid.errors import UserError
+from fewvid.models.config import Side
 
 
 def load_image(path: str | Path) -> np.ndarray:
@@ -58,17 +59,31 @@ def to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def resize(frames: np.ndarray, size: int) -> np.ndarray:
-    """Squeezes whole frames uint8[T,H,W,3] to squares uint8[T,size,size,3].
+    """Brings frames uint8[T,H,W,3] to squares uint8[T,size,size,3].
 
-    By area where it shrinks and by bicubic curves where it enlarges; frames that are already of
-    that size come back as they are.
+    A plain number squeezes whole frames, by area where it shrinks and by bicubic curves where it
+    enlarges; a `Side` says which way. Frames that are already of that size come back as they are.
     """
     height, width = frames.shape[1:3]
     if (height, width) == (size, size):
         return frames
+    if isinstance(size, Side) and size.fit != "area":
+        return np.stack([_bicubic(frame, size) for frame in frames])
     shrinks = height * width >= size * size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     out = np.empty((len(frames), size, size, 3), np.uint8)
     for source, target in zip(frames, out, strict=True):
         target[...] = cv2.resize(source, (size, size), interpolation=how)
     return out
+
+
+def _bicubic(frame: np.ndarray, side: Side) -> np.ndarray:
+    """uint8[H,W,3] -> uint8[side,side,3] as CLIP's (`crop`) and SigLIP's pictures are made."""
+    height, width = frame.shape[:2]
+    to = (int(side), int(side))
+    if side.fit == "crop":
+        shorter = min(height, width)
+        to = (int(side * width / shorter), int(side * height / shorter))
+    picture = np.asarray(Image.fromarray(frame).resize(to, Image.Resampling.BICUBIC))
+    left, top = (to[0] - side) // 2, (to[1] - side) // 2
+    return picture[top : top + side, left : left + side]

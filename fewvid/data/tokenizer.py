@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, BOS, EOS, UNK, VISUAL = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>", "<visual>")
+VISUALS = (VISUAL, "<image>")  # what a placeholder is called, here and in imported tokenizers
 QUESTION = "user: {question}\nassistant:"
 SYSTEM = "system: {system}\n"
 CHAT_TEMPLATE = (
@@ -82,7 +83,7 @@ class Chat:
     def __init__(self, tokenizer: Any) -> None:
         """tokenizer: a transformers fast tokenizer or a `tokenizers.Tokenizer`.
 
-        Raises UserError where it has no `<visual>` or end-of-answer token.
+        Raises UserError where it has no placeholder (`VISUALS`) or end-of-answer token.
         """
         from tokenizers import Tokenizer
 
@@ -92,7 +93,8 @@ class Chat:
         self._encoder.encode_special_tokens = True
         self._encoder.no_truncation()
         self._encoder.no_padding()
-        self.visual = self._special(VISUAL, None)
+        held = [name for name in VISUALS if self._encoder.token_to_id(name) is not None]
+        self.visual = self._special(held[0] if held else VISUAL, None)
         self.eos = self._special(EOS, "eos_token_id")
         self.bos = self._special(BOS, "bos_token_id", needed=False)
         pad = self._special(PAD, "pad_token_id", needed=False)

@@ -92,7 +92,7 @@ def encode(
     progress: Progress | None = None,
 ) -> FeatureStore:
     """Encodes every media file of the samples once; progress(done, total) counts files."""
-    shape = BatchShape(1, frames, config.encoder.image_size, 1, length=frames + 1, answers=1)
+    shape = BatchShape(1, frames, config.encoder.side, 1, length=frames + 1, answers=1)
     apply = jax.jit(partial(lvlm.encode, config))
 
     def run(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +143,7 @@ def _shape(
     return BatchShape(
         batch_size=batch_size,
         frames=most_frames,
-        image_size=config.encoder.image_size,
+        image_size=config.encoder.side,
         visual_tokens_per_frame=per_frame,
         length=len(chat.prefix_ids(most_frames * per_frame)) + questions * (asked + replied),
         answers=questions * replied,

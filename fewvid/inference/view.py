@@ -50,7 +50,7 @@ class View:
         self.sampler = sampler or config.sampler.name
         samplers.find(self.sampler)
 
-        pixels = resize(clip.frames, config.encoder.image_size)[None]
+        pixels = resize(clip.frames, config.encoder.side)[None]
         self.times = clip.times[None].astype(np.float32)
         self.features = self.run("encode", parts.encode, pixels, config=config)
         self.change: float | None = None

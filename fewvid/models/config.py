@@ -13,13 +13,39 @@ from fewvid.errors import UserError, closest
 
 Site = Literal["before", "after"]
 ResponseSource = Literal["adapter", "encoder"]
-Queries = Literal["learned", "tokens", "mlp"]
+Queries = Literal["learned", "tokens", "mlp", "projector"]
 Weighting = Literal["select", "scale", "bias"]
+Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
+RopeScaling = Literal["none", "linear", "dynamic", "llama3", "yarn"]
+Fit = Literal["area", "bicubic", "crop"]
+Rgb = tuple[float, float, float]
+
+
+class Side(int):
+    """The side of a square frame in pixels, which also says how a picture is brought to it.
+
+    fit: `area` squeezes the whole picture, by area where it shrinks; `bicubic` squeezes it as
+    Pillow's bicubic does; `crop` brings the shorter side to it so and cuts the middle out.
+    """
+
+    fit: Fit
+
+    def __new__(cls, side: int, fit: Fit = "area") -> Self:
+        self = super().__new__(cls, side)
+        self.fit = fit
+        return self
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """A vision transformer over square patches of a square frame."""
+    """A vision transformer over square patches of a square frame.
+
+    What a frame has beyond whole patches, at its right and lower edge, is not read.
+    mean, std: of pixels in 0..1, per colour; the encoder reads (pixel / 255 - mean) / std.
+    pre_norm: a norm before the first layer, as CLIP has it; post_norm: one after the last.
+    fit: how a picture is brought to image_size, see `Side`.
+    patch_bias: whether the patch embedding has a bias; all other products have one.
+    """
 
     image_size: int = 64
     patch_size: int = 8
@@ -28,6 +54,19 @@ class EncoderConfig:
     heads: int = 4
     mlp_width: int = 256
     cls_token: bool = True
+    pre_norm: bool = False
+    post_norm: bool = True
+    patch_bias: bool = True
+    activation: Activation = "gelu_tanh"
+    norm_eps: float = 1e-6
+    mean: Rgb = (0.5, 0.5, 0.5)
+    std: Rgb = (0.5, 0.5, 0.5)
+    fit: Fit = "area"
+
+    @property
+    def side(self) -> Side:
+        """What decoding and `data.images.resize` take as a size."""
+        return Side(self.image_size, self.fit)
 
     @property
     def grid(self) -> int:
@@ -72,7 +111,8 @@ class AdapterConfig:
     """Cross-attention from queries to the patch tokens of a frame, into the decoder's width.
 
     queries: `learned` (`count` of them a frame), `tokens` (each kept token is a query over all
-      tokens of its frame) or `mlp` (no attention at all, as LLaVA has it).
+      tokens of its frame), `mlp` (no attention at all) or `projector` (no attention, no places,
+      no norms: the two layers of LLaVA, for imported models; `count`, `heads` mean nothing to it).
     change: add what changed since the first frame and since the frame before, and how far things
       moved (see `models.adapter`); nothing for an image.
     """
@@ -90,7 +130,13 @@ class AdapterConfig:
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """A Llama-family language model."""
+    """A Llama-family language model: Llama, Mistral, Qwen2 and Qwen3 are settings of it.
+
+    head_dim: need not be width / heads. qk_norm: RMSNorm of each head's queries and keys (Qwen3).
+    qkv_bias, out_bias, mlp_bias: which products have a bias (Qwen2: q, k and v alone).
+    window: how many positions back a token sees, itself included (Mistral); None: all.
+    rope_*: how rotary frequencies are stretched to longer texts; see `models.rotary`.
+    """
 
     vocab_size: int = 512
     width: int = 64
@@ -103,6 +149,17 @@ class DecoderConfig:
     norm_eps: float = 1e-5
     tie_embeddings: bool = True
     max_length: int = 1024
+    qk_norm: bool = False
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
+    window: int | None = None
+    rope_scaling: RopeScaling = "none"
+    rope_factor: float = 1.0
+    rope_length: int | None = None
+    rope_slow: float = 1.0
+    rope_fast: float = 32.0
+    rope_attention: float = 1.0
 
     @classmethod
     def tiny(cls) -> Self:
@@ -123,7 +180,13 @@ class LvlmConfig:
 
     def __post_init__(self) -> None:
         queries, site = self.adapter.queries, self.sampler.site
-        if self.sampler.weighting == "bias" and (queries == "mlp" or site == "after"):
+        if queries == "projector" and self.adapter.change:
+            raise UserError(
+                "adapter.change needs places, which adapter.queries 'projector' has not; set "
+                "adapter.change to false or adapter.queries to 'mlp'"
+            )
+        alone = queries in ("mlp", "projector")
+        if self.sampler.weighting == "bias" and (alone or site == "after"):
             raise UserError(
                 "sampler.weighting is 'bias', which needs attention after the choice: "
                 "sampler.site 'before' and adapter.queries 'learned' or 'tokens', got "
@@ -158,7 +221,8 @@ class LvlmConfig:
 
 def _part(kind: Any, name: str, values: dict[str, Any]) -> Any:
     _check_keys(f"model.{name}", values, [f.name for f in dataclasses.fields(kind)])
-    return kind(**values)
+    # JSON has no tuples, and a config must be hashable
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def _check_keys(where: str, values: dict[str, Any], known: Any) -> None:

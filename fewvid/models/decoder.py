@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from fewvid.models.attention import attention
 from fewvid.models.config import DecoderConfig
-from fewvid.models.positions import rotate
+from fewvid.models.rotary import frequencies, rotate
 
 
 class Cache(NamedTuple):
@@ -31,6 +31,11 @@ def new_cache(config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.f
     return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
 
 
+def near(positions: jax.Array, keys: jax.Array, window: int) -> jax.Array:
+    """bool[B,1,L,S]: which keys (positions int32[B,S] or [1,S]) are fewer than `window` back."""
+    return (positions[:, :, None] - keys[:, None, :] < window)[:, None]
+
+
 class Block(nn.Module):
     """One pre-norm layer: grouped-query attention with rotary positions, then SwiGLU."""
 
@@ -42,8 +47,8 @@ class Block(nn.Module):
         c = self.config
         batch, length, _ = x.shape
 
-        def dense(width: int, name: str) -> nn.Dense:
-            return nn.Dense(width, use_bias=False, dtype=self.dtype, name=name)
+        def dense(width: int, name: str, bias: bool) -> nn.Dense:
+            return nn.Dense(width, use_bias=bias, dtype=self.dtype, name=name)
 
         def norm(name: str) -> nn.RMSNorm:
             return nn.RMSNorm(epsilon=c.norm_eps, dtype=self.dtype, name=name)
@@ -52,14 +57,13 @@ class Block(nn.Module):
             return y.reshape(batch, length, count, c.head_dim)
 
         y = norm("norm1")(x)
-        q = rotate(
-            heads(dense(c.heads * c.head_dim, "attention_q")(y), c.heads),
-            positions,
-            c.rope_theta,
-        )
-        k = heads(dense(c.kv_heads * c.head_dim, "attention_k")(y), c.kv_heads)
-        k = rotate(k, positions, c.rope_theta)
-        v = heads(dense(c.kv_heads * c.head_dim, "attention_v")(y), c.kv_heads)
+        q = heads(dense(c.heads * c.head_dim, "attention_q", c.qkv_bias)(y), c.heads)
+        k = heads(dense(c.kv_heads * c.head_dim, "attention_k", c.qkv_bias)(y), c.kv_heads)
+        v = heads(dense(c.kv_heads * c.head_dim, "attention_v", c.qkv_bias)(y), c.kv_heads)
+        if c.qk_norm:
+            q, k = norm("norm_q")(q), norm("norm_k")(k)
+        frequency = frequencies(c, positions)
+        q, k = (rotate(x, positions, frequency, c.rope_attention) for x in (q, k))
         if cache is not None:
             row = jnp.arange(batch)[:, None]
             cache = Cache(
@@ -68,10 +72,11 @@ class Block(nn.Module):
             )
             k, v = cache.k.astype(self.dtype), cache.v.astype(self.dtype)
         y = attention(q, k, v, mask=mask).reshape(batch, length, -1)
-        x = x + dense(c.width, "attention_out")(y)
+        x = x + dense(c.width, "attention_out", c.out_bias)(y)
         y = norm("norm2")(x)
-        gate = nn.silu(dense(c.mlp_width, "mlp_gate")(y))
-        x = x + dense(c.width, "mlp_out")(gate * dense(c.mlp_width, "mlp_in")(y))
+        gate = nn.silu(dense(c.mlp_width, "mlp_gate", c.mlp_bias)(y))
+        y = gate * dense(c.mlp_width, "mlp_in", c.mlp_bias)(y)
+        x = x + dense(c.width, "mlp_out", c.mlp_bias)(y)
         return x, cache
 
 
@@ -115,6 +120,9 @@ class Decoder(nn.Module):
 
         A position beyond the cache is dropped, never wrapped.
         """
+        if self.config.window is not None:
+            keys = positions if cache is None else jnp.arange(cache.length)[None]
+            mask = mask & near(positions, keys, self.config.window)
         x, cache = self.layers(embeddings, positions, mask, cache)
         return self.norm(x), cache
 

@@ -6,14 +6,23 @@ the last layer alone: the CLS row where there is a CLS token, else the mean over
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fewvid.models.attention import attention, probabilities
 from fewvid.models.config import EncoderConfig
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "gelu": partial(nn.gelu, approximate=False),
+    "gelu_tanh": nn.gelu,
+    "quick_gelu": lambda x: x * nn.sigmoid(1.702 * x),  # of the first CLIP models
+}
 
 
 class Block(nn.Module):
@@ -34,14 +43,17 @@ class Block(nn.Module):
         def heads(y: jax.Array) -> jax.Array:
             return y.reshape(frames, length, c.heads, c.width // c.heads)
 
-        y = nn.LayerNorm(dtype=self.dtype, name="norm1")(x)
+        def norm(name: str) -> nn.LayerNorm:
+            return nn.LayerNorm(c.norm_eps, dtype=self.dtype, name=name)
+
+        y = norm("norm1")(x)
         q, k, v = (heads(dense(c.width, f"attention_{n}")(y)) for n in "qkv")
         response = jax.lax.cond(
             gives_response, lambda: received(q, k, c.cls_token), lambda: response
         )
         x = x + dense(c.width, "attention_out")(attention(q, k, v).reshape(x.shape))
-        y = nn.LayerNorm(dtype=self.dtype, name="norm2")(x)
-        x = x + dense(c.width, "mlp_out")(nn.gelu(dense(c.mlp_width, "mlp_in")(y)))
+        y = ACTIVATIONS[c.activation](dense(c.mlp_width, "mlp_in")(norm("norm2")(x)))
+        x = x + dense(c.width, "mlp_out")(y)
         return (x, response), None
 
 
@@ -58,6 +70,12 @@ def received(q: jax.Array, k: jax.Array, cls_token: bool) -> jax.Array:
     return weights.mean(axis=(1, 2))
 
 
+def normalised(pixels: jax.Array, c: EncoderConfig) -> jax.Array:
+    """(pixels / 255 - mean) / std, float32 of the same shape [...,3]."""
+    scale, shift = 255 * np.array(c.std), np.array(c.mean) / np.array(c.std)
+    return pixels.astype(jnp.float32) / scale.astype(np.float32) - shift.astype(np.float32)
+
+
 class Encoder(nn.Module):
     """float or uint8 pixels [F,H,W,3] in 0..255 -> (tokens float[F,N,D], response float32[F,N])."""
 
@@ -69,16 +87,19 @@ class Encoder(nn.Module):
     def __call__(self, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
         c = self.config
         frames = pixels.shape[0]
-        x = pixels.astype(self.dtype) / 127.5 - 1
+        whole = c.grid * c.patch_size
+        x = normalised(pixels[:, :whole, :whole], c).astype(self.dtype)
         x = x.reshape(frames, c.grid, c.patch_size, c.grid, c.patch_size, 3)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(frames, c.tokens, -1)
-        x = nn.Dense(c.width, dtype=self.dtype, name="patch")(x)
+        x = nn.Dense(c.width, c.patch_bias, dtype=self.dtype, name="patch")(x)
         if c.cls_token:
             cls = self.param("cls", nn.initializers.normal(0.02), (c.width,))
             cls = jnp.broadcast_to(cls.astype(self.dtype), (frames, 1, c.width))
             x = jnp.concatenate([cls, x], axis=1)
         shape = (x.shape[1], c.width)
         x = x + self.param("position", nn.initializers.normal(0.02), shape).astype(self.dtype)
+        if c.pre_norm:
+            x = nn.LayerNorm(c.norm_eps, dtype=self.dtype, name="norm_pre")(x)
         block = nn.remat(Block, prevent_cse=False) if self.remat else Block
         layers = nn.scan(
             block,
@@ -89,5 +110,6 @@ class Encoder(nn.Module):
         response = jnp.zeros((frames, c.tokens), jnp.float32)
         is_last = jnp.arange(c.depth) == c.depth - 1
         (x, response), _ = layers(c, self.dtype, name="layers")((x, response), is_last)
-        x = nn.LayerNorm(dtype=self.dtype, name="norm")(x)
+        if c.post_norm:
+            x = nn.LayerNorm(c.norm_eps, dtype=self.dtype, name="norm")(x)
         return (x[:, 1:] if c.cls_token else x), response

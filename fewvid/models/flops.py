@@ -20,6 +20,7 @@ PAIRS = {
     "density_merge": 1,
 }
 READS_RESPONSE = ("attention", "attention_merge", "attention_diverse")
+WITHOUT_ATTENTION = ("mlp", "projector")
 MERGES = ("pool", "attention_merge", "density_merge")
 
 
@@ -36,8 +37,8 @@ def sampler(config: LvlmConfig, keep: int, name: str) -> int:
     n, width = config.encoder.tokens, config.adapter.width
     if kept_tokens(config, keep) == n:
         return 0
-    response = 0  # the encoder's own costs nothing more
-    if config.sampler.response == "adapter" and name in READS_RESPONSE:
+    response, alone = 0, config.adapter.queries in WITHOUT_ATTENTION  # the encoder's costs nothing
+    if config.sampler.response == "adapter" and name in READS_RESPONSE and not alone:
         learned = config.adapter.queries == "learned"
         response = 2 * n * width**2 + 2 * (config.adapter.count if learned else n) * n * width
     return (
@@ -51,6 +52,8 @@ def adapter(config: LvlmConfig, keep: int, frames: int) -> int:
     """Of a clip, at site `before`, for K = keep."""
     a, n, width = config.adapter, config.encoder.tokens, config.adapter.width
     learned, out = a.queries == "learned", visual_tokens_per_frame(config, keep)
+    if a.queries == "projector":
+        return 2 * frames * out * width * (config.encoder.width + config.decoder.width)
     read = kept_tokens(config, keep) if learned else n  # tokens that a query reads
     once = 0 if a.queries == "mlp" else 4 * out * read * width  # scores, and means of values
     total = 2 * n * config.encoder.width * width

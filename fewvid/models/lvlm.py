@@ -22,6 +22,7 @@ from fewvid.models.attention import segment_mask
 from fewvid.models.config import LvlmConfig, kept_tokens
 from fewvid.models.decoder import Cache, Decoder
 from fewvid.models.encoder import Encoder
+from fewvid.models.projector import Projector
 
 Params = dict[str, Any]
 Batch = Mapping[str, jax.Array]
@@ -44,7 +45,10 @@ class Lvlm(nn.Module):
     def setup(self) -> None:
         c = self.config
         self.encoder = Encoder(c.encoder, self.dtype, self.remat)
-        self.adapter = Adapter(c.adapter, c.encoder, c.sampler, c.decoder.width, self.dtype)
+        if c.adapter.queries == "projector":
+            self.adapter = Projector(c.adapter, c.sampler, c.decoder.width, self.dtype)
+        else:
+            self.adapter = Adapter(c.adapter, c.encoder, c.sampler, c.decoder.width, self.dtype)
         self.decoder = Decoder(c.decoder, self.dtype, self.remat)
 
     def encode(self, pixels: jax.Array) -> Features:

@@ -1,24 +1,10 @@
-"""Where and when: rotary positions of text, Fourier features of patches and of seconds."""
+"""Where and when: Fourier features of patches and of seconds (those of text are in `rotary`)."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-
-def rotate(x: jax.Array, positions: jax.Array, theta: float) -> jax.Array:
-    """Rotary position embedding (Su et al. 2021, eq. 34; the half-split layout of Llama).
-
-    x float[B,L,H,d] with even d, positions int32[B,L]. Angles are taken in float32.
-    """
-    half = x.shape[-1] // 2
-    frequency = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angle = positions[:, :, None, None].astype(jnp.float32) * frequency
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    left, right = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    turned = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
-    return turned.astype(x.dtype)
 
 
 def patch_features(grid: int, octaves: int = 4) -> np.ndarray:

@@ -84,7 +84,7 @@ def _plan(
     shape = BatchShape(
         batch_size=stage.batch_size,
         frames=stage.frames,
-        image_size=config.encoder.image_size,
+        image_size=config.encoder.side,
         visual_tokens_per_frame=max(read),
         length=stage.length,
         answers=stage.answers,

@@ -14,7 +14,6 @@ from fewvid.samplers import SAMPLERS
 
 # One size must be a multiple of another: they are split into so many equal parts.
 MULTIPLES = (
-    ("encoder.image_size", "encoder.patch_size"),
     ("encoder.width", "encoder.heads"),
     ("decoder.heads", "decoder.kv_heads"),
 )
@@ -40,8 +39,16 @@ def check_sizes(config: LvlmConfig, where: str) -> None:
         for name, hint in typing.get_type_hints(type(of_part)).items():
             _check_value(hint, getattr(of_part, name), f"{where}.{part.name}.{name}")
     pairs = list(MULTIPLES)
-    if config.adapter.queries != "mlp":  # which has no attention, and so no heads
+    if config.adapter.queries not in (
+        "mlp",
+        "projector",
+    ):  # which have no attention, and so no heads
         pairs.append(("adapter.width", "adapter.heads"))
+    size, patch = config.encoder.image_size, config.encoder.patch_size
+    if size < patch:
+        raise UserError(
+            f"{where}.encoder.image_size is {size}, must be at least patch_size={patch}"
+        )
     for whole, part in pairs:
         size, of = _value(config, whole), _value(config, part)
         if size % of:
@@ -73,6 +80,11 @@ def _check_value(hint: Any, value: Any, where: str) -> None:
             raise UserError(
                 f"{where} is {value!r}, wanted one of {known}.{closest(str(value), options)}"
             )
+    elif typing.get_origin(hint) is tuple:
+        if not isinstance(value, (tuple, list)) or len(value) != len(options):
+            raise UserError(f"{where} is {value!r}, wanted {len(options)} numbers")
+        for option, part in zip(options, value, strict=True):
+            _check_value(option, part, where)
     elif type(None) in options:
         if value is not None:
             _check_value(options[0], value, where)

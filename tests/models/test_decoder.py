@@ -9,7 +9,7 @@ import pytest
 
 from fewvid.models import lvlm
 from fewvid.models.config import DecoderConfig, LvlmConfig
-from fewvid.models.positions import rotate
+from fewvid.models.rotary import rotate
 
 DECODER = DecoderConfig(
     vocab_size=20, width=16, depth=2, heads=4, kv_heads=2, head_dim=6, mlp_width=24
@@ -76,10 +76,9 @@ def test_grouped_queries_rotary_and_swiglu_as_written_out(random_params, tied):
 
 def test_rotation_keeps_lengths_and_sees_distances_only():
     q, k = np.random.default_rng(0).normal(size=(2, 1, 1, 1, 8)).astype(np.float32)
-    lengths = [float(np.linalg.norm(rotate(q, np.array([[p]]), 1e4))) for p in (0, 5, 99)]
+    speeds = 1e4 ** (-np.arange(4) / 4)
+    turned = lambda x, p: rotate(x, np.array([[p]]), speeds)  # noqa: E731
+    lengths = [float(np.linalg.norm(turned(q, p))) for p in (0, 5, 99)]
     np.testing.assert_allclose(lengths, np.linalg.norm(q), rtol=1e-5)
-    dots = [
-        float((rotate(q, np.array([[p + 3]]), 1e4) * rotate(k, np.array([[p]]), 1e4)).sum())
-        for p in (0, 7, 40)
-    ]
+    dots = [float((turned(q, p + 3) * turned(k, p)).sum()) for p in (0, 7, 40)]
     np.testing.assert_allclose(dots, dots[0], atol=1e-4)

@@ -129,7 +129,7 @@ def test_a_seed_has_limits(seed):
             {"encoder": {"heads": 3}},
             r"encoder\.width is 64, must be a multiple of encoder\.heads=3",
         ),
-        ({"encoder": {"patch_size": 7}}, r"image_size is 64, must be a multiple of .*patch_size=7"),
+        ({"encoder": {"patch_size": 65}}, r"image_size is 64, must be at least patch_size=65"),
         ({"encoder": {"depth": 0}}, r"config\.model\.encoder\.depth is 0, must be at least 1"),
         ({"adapter": {"heads": 3}}, r"adapter\.width is 64, must be a multiple"),
         ({"adapter": {"queries": "token"}}, "Did you mean 'tokens'"),

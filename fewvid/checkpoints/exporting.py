@@ -1,0 +1,144 @@
+"""A model directory as a folder that transformers loads, layer by layer.
+
+A model with LLaVA's projector becomes a `LlavaForConditionalGeneration`. Of any other the LLM and
+the encoder are written as the classes that they are, and what no class has stays as it is:
+
+    OUT/encoder   CLIPVisionModel or SiglipVisionModel (where the encoder is one)
+    OUT/llm       LlamaForCausalLM, ... with the tokenizer
+    OUT/adapter   the rest, in fewvid's own names, and the config of the whole
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewvid.checkpoints import mapping, model_directory, tensors
+from fewvid.checkpoints.families import decoders, encoders, llava, preprocessing
+from fewvid.checkpoints.importing import OWN
+from fewvid.checkpoints.tensors import Tensor, TensorFiles
+from fewvid.data.tokenizer import VISUALS
+from fewvid.errors import UserError
+from fewvid.models.config import LvlmConfig
+
+
+def export(model: str, out: Path) -> str:
+    """Writes the folder, beside its place first; returns in words what it holds.
+
+    Raises UserError where OUT is there already, or no language model of transformers has what the
+    decoder has.
+    """
+    if out.exists():
+        raise UserError(f"{out} is there already; remove it or give another --out")
+    directory = model_directory.resolve(model)
+    config, ours = model_directory.read_config(directory), TensorFiles(directory)
+    tokenizer = model_directory.load_tokenizer(directory)
+    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=_parent(out)))
+    try:
+        why = why_not_llava(config, ours)
+        if why:
+            said = f"{_parts(beside, config, ours, tokenizer, directory)} (no LLaVA: {why})"
+        else:
+            said = _llava(beside, config, ours, tokenizer)
+        beside.chmod(0o755)
+        beside.rename(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return said
+
+
+def why_not_llava(config: LvlmConfig, ours: TensorFiles) -> str:
+    """Why no LLaVA computes what this model does; "" where one does."""
+    try:
+        llava.write_config(config, 0)
+    except UserError as error:
+        return str(error)
+    learned = [path for path in llava.FRESH if any(np.any(p) for p in ours[path].pieces())]
+    return f"LLaVA has no place for {', '.join(learned)}, which is trained" if learned else ""
+
+
+def _llava(folder: Path, config: LvlmConfig, ours: TensorFiles, tokenizer: Any) -> str:
+    vocab = tokenizer.get_vocab()
+    token = next(vocab[name] for name in VISUALS if name in vocab)
+    found = mapping.write_names(ours, llava.ROWS, llava.name_of)
+    found |= _unread_norm(config, ours, llava.name_of)
+    values = llava.write_config(config, token) | _specials(tokenizer)
+    _write(folder, values, found, ours)
+    family = values["vision_config"]["model_type"]
+    preprocessing.write(folder, config.encoder, family)
+    tokenizer.save_pretrained(str(folder))
+    return "LlavaForConditionalGeneration"
+
+
+def _parts(
+    folder: Path, config: LvlmConfig, ours: TensorFiles, tokenizer: Any, directory: Path
+) -> str:
+    said, written = [], ["decoder/"]
+    llm = folder / "llm"
+    llm.mkdir()
+    values = decoders.write_config(config.decoder) | _specials(tokenizer)
+    _write(llm, values, mapping.write_names(ours, decoders.ROWS, decoders.alone), ours)
+    tokenizer.save_pretrained(str(llm))
+    said.append(f"llm ({values['architectures'][0]})")
+    try:
+        values = encoders.write_config(config.encoder)
+    except UserError:  # then it stays with the rest
+        pass
+    else:
+        tower = folder / "encoder"
+        tower.mkdir()
+        found = mapping.write_names(ours, encoders.ROWS, encoders.alone)
+        found |= _unread_norm(config, ours, encoders.alone)
+        _write(tower, values, found, ours)
+        preprocessing.write(tower, config.encoder, values["model_type"])
+        said.append(f"encoder ({values['architectures'][0]})")
+        written.append("encoder/")
+    rest = {path: t for path, t in ours.items() if not path.startswith(tuple(written))}
+    own = folder / OWN
+    own.mkdir()
+    tensors.write(own, rest, shard_bytes=model_directory.SHARD_BYTES)
+    shutil.copy(directory / "config.json", own)
+    shutil.copy(directory / "preprocessor.json", own)
+    tokenizer.save_pretrained(str(own))
+    return ", ".join([*said, "adapter (fewvid's own names)"])
+
+
+def _unread_norm(
+    config: LvlmConfig, ours: TensorFiles, name_of: Callable[[str], str]
+) -> dict[str, Tensor]:
+    """The norm that their towers have behind the tokens, as one that does nothing."""
+    if config.encoder.post_norm:
+        return {}
+    kind, width = ours["encoder/patch/kernel"].dtype, config.encoder.width
+    values = {"weight": np.ones(width), "bias": np.zeros(width)}
+    return {
+        name_of(f"encoder.post_layernorm.{name}"): Tensor.of(value.astype(kind))
+        for name, value in values.items()
+    }
+
+
+def _write(
+    folder: Path, values: dict[str, Any], found: Mapping[str, Tensor], ours: TensorFiles
+) -> None:
+    kind = ours["decoder/embedding"].dtype.name
+    text = json.dumps(values | {"dtype": kind}, indent=2) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    tensors.write(folder, found, shard_bytes=model_directory.SHARD_BYTES, framework="pt")
+
+
+def _specials(tokenizer: Any) -> dict[str, Any]:
+    """The ids of special tokens, as their config.json has them."""
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    return {name: getattr(tokenizer, name) for name in names}
+
+
+def _parent(out: Path) -> Path:
+    parent = out.resolve().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    return parent

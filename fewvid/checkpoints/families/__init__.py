@@ -1,0 +1,1 @@
+"""Model families of other libraries: their config as ours, and the table of their weights."""

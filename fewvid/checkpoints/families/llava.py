@@ -1,0 +1,89 @@
+"""LLaVA-1.5 of transformers (`LlavaForConditionalGeneration`): a tower, a projector and an LLM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fewvid.checkpoints.families import decoders, encoders
+from fewvid.checkpoints.families.said import refuse_other
+from fewvid.checkpoints.mapping import Layout, Row, dense
+from fewvid.errors import UserError
+from fewvid.models.config import AdapterConfig, LvlmConfig, SamplerConfig
+
+TYPE = "llava"
+ROWS: tuple[Row, ...] = (
+    *encoders.ROWS,
+    *dense("projector.linear_1", "adapter/project"),
+    *dense("projector.linear_2", "adapter/to_decoder"),
+    *decoders.ROWS,
+)
+FRESH = ("adapter/time/kernel",)  # is no part of theirs, and starts at nothing
+# Files have been written with two orders of the prefixes; both are read, the older is written.
+RENAMES = (
+    (r"(model\.)?vision_tower\.(vision_model\.)?", "encoder."),
+    (r"(model\.)?multi_modal_projector\.", "projector."),
+    (r"(language_model\.)?lm_head\.", "decoder.lm_head."),
+    (r"(model\.language_model|language_model\.model)\.", "decoder."),
+)
+PREFIXES = (
+    ("decoder.lm_head.", "language_model.lm_head."),
+    ("decoder.", "language_model.model."),
+    ("encoder.", "vision_tower.vision_model."),
+    ("projector.", "multi_modal_projector."),
+)
+
+
+def layout(c: LvlmConfig, layers: int) -> Layout:
+    """Of a folder that holds all of it; layers: how many its vision tower has."""
+    behind = encoders.ignored(c.encoder, layers)
+    return Layout(RENAMES, (*behind, *decoders.ignored(c.decoder)))
+
+
+def name_of(name: str) -> str:
+    """A row's name as the folder has it."""
+    for ours, theirs in PREFIXES:
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    raise ValueError(name)
+
+
+def read_config(hf: Any, pictures: dict[str, Any]) -> LvlmConfig:
+    """Raises UserError for a setting that fewvid's model has not."""
+    refuse_other(hf, "projector_hidden_act", ("gelu",))
+    refuse_other(hf, "multimodal_projector_bias", (True,))
+    layer = hf.vision_feature_layer
+    if not isinstance(layer, int):
+        raise UserError(f"vision_feature_layer is {layer}, and fewvid's encoder gives one layer's")
+    encoder = encoders.read_config(hf.vision_config, pictures, layer, post_norm=False)
+    # "default" leaves the first token out, which is the CLS token where there is one
+    refuse_other(
+        hf, "vision_feature_select_strategy", ("default" if encoder.cls_token else "full",)
+    )
+    hf.text_config.tie_word_embeddings |= hf.tie_word_embeddings
+    decoder = decoders.read_config(hf.text_config)
+    adapter = AdapterConfig(queries="projector", width=decoder.width)
+    return LvlmConfig(encoder, SamplerConfig(response="encoder"), adapter, decoder)
+
+
+def write_config(c: LvlmConfig, image_token: int) -> dict[str, Any]:
+    """Their config.json. Raises UserError where no LLaVA computes what this config says."""
+    if c.adapter.queries != "projector" or c.encoder.post_norm:
+        raise UserError(
+            "LLaVA has a projector for an adapter and no norm behind its tower: got "
+            f"adapter.queries={c.adapter.queries!r}, encoder.post_norm={c.encoder.post_norm}"
+        )
+    if c.adapter.width != c.decoder.width:
+        raise UserError(f"LLaVA's projector is {c.decoder.width} wide, this one {c.adapter.width}")
+    return {
+        "architectures": ["LlavaForConditionalGeneration"],
+        "model_type": TYPE,
+        "vision_config": encoders.write_config(c.encoder),
+        "text_config": decoders.write_config(c.decoder),
+        "image_token_index": image_token,
+        "image_seq_length": c.encoder.tokens,
+        "projector_hidden_act": "gelu",
+        "multimodal_projector_bias": True,
+        "vision_feature_layer": -1,  # layers behind the one that is read are not kept
+        "vision_feature_select_strategy": "default" if c.encoder.cls_token else "full",
+        "tie_word_embeddings": c.decoder.tie_embeddings,
+    }

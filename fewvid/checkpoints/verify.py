@@ -1,0 +1,189 @@
+"""How far a model directory is from the model of transformers that it came from or went to.
+
+Both read the same pictures and ids, both in float32. Theirs runs in torch, which is reached through
+transformers alone: fewvid itself never imports it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewvid.checkpoints import importing, model_directory, source
+from fewvid.checkpoints.families import decoders, encoders
+from fewvid.errors import UserError
+from fewvid.models.config import EncoderConfig, LvlmConfig
+
+ROWS, FRAMES = 2, 2  # rows of ids, and pictures, that are compared
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """what: `logits` or `tokens of the encoder`; largest: the largest difference of one of them.
+
+    spread: their standard deviation, to see it beside. kl: of the next-token distributions, the
+    mean over positions, in nats; None where there are no logits.
+    """
+
+    what: str
+    largest: float
+    spread: float
+    kl: float | None = None
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.what}: largest difference {self.largest:.2e} (their spread {self.spread:.2g})"
+        )
+        return text if self.kl is None else f"{text}, KL of the next token {self.kl:.2e} nats"
+
+
+def compare(model: str, against: str, length: int = 32, seed: int = 0) -> list[Agreement]:
+    """One Agreement for LLaVA, an LLM or an encoder; two for a folder of `convert export`.
+
+    length: ids of a row. Raises UserError where torch is missing or the two cannot be compared.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise UserError("convert verify needs torch: pip install -r requirements-parity.txt")
+    directory, folder = model_directory.resolve(model), source.folder_of(against)
+    config, params = model_directory.load_weights(directory)
+    rng = np.random.default_rng(seed)
+    if (folder / importing.OWN / "config.json").is_file():
+        found = [_llm(folder / "llm", config, params, length, rng)]
+        if (folder / "encoder").is_dir():
+            found.append(_encoder(folder / "encoder", config, params, rng))
+        return found
+    known = (*importing.WHOLE, *importing.ENCODERS, *importing.DECODERS)
+    kind = source.model_type(folder, known)
+    if kind in importing.ENCODERS:
+        return [_encoder(folder, config, params, rng)]
+    if kind in importing.DECODERS:
+        return [_llm(folder, config, params, length, rng)]
+    return [_llava(folder, config, params, length, rng)]
+
+
+def _llava(
+    folder: Path, config: LvlmConfig, params: Any, length: int, rng: np.random.Generator
+) -> Agreement:
+    if config.adapter.queries != "projector":
+        raise UserError(
+            f"{folder} is a LLaVA, with a projector; the model's adapter.queries is "
+            f"{config.adapter.queries!r}: compare its parts with an encoder or a language model"
+        )
+    theirs = _theirs(folder, "LlavaForConditionalGeneration")
+    visual = int(theirs.config.image_token_index)
+    ids = _ids(config, length + config.encoder.tokens, rng, visual)
+    ids[:, 1 : 1 + config.encoder.tokens] = visual
+    pixels = _pixels(config, (ROWS, 1), rng)
+    given = {"input_ids": ids, "pixel_values": _normalised(pixels[:, 0], config.encoder)}
+    wanted = _called(theirs, given).logits
+    times = np.zeros((ROWS, 1), np.float32)
+    batch = _batch(ids) | {"pixels": pixels, "times": times}
+    return _of_logits(_logits(config, params, batch, visual), wanted)
+
+
+def _llm(
+    folder: Path, config: LvlmConfig, params: Any, length: int, rng: np.random.Generator
+) -> Agreement:
+    theirs = _theirs(folder, decoders.CLASSES[source.model_type(folder, importing.DECODERS)])
+    most = min(config.decoder.vocab_size, theirs.config.vocab_size)
+    ids = rng.integers(0, most, (ROWS, length))
+    wanted = _called(theirs, {"input_ids": ids}).logits
+    return _of_logits(_logits(config, params, _batch(ids), -1), wanted)
+
+
+def _encoder(folder: Path, config: LvlmConfig, params: Any, rng: np.random.Generator) -> Agreement:
+    import jax
+
+    from fewvid.models import lvlm
+
+    tower = encoders.tower_of(source.read_config(folder))
+    theirs = _theirs(folder, encoders.CLASSES[tower.model_type])
+    pixels = _pixels(config, (1, FRAMES), rng)
+    found = jax.jit(partial(lvlm.encode, config))(params, pixels).tokens[0]
+    given = {"pixel_values": _normalised(pixels[0], config.encoder)}
+    out = _called(theirs, given, output_hidden_states=True)
+    c = config.encoder
+    wanted = out.last_hidden_state if c.post_norm else out.hidden_states[c.depth]
+    wanted = wanted.detach().numpy()[:, int(c.cls_token) :]
+    return _agreement("tokens of the encoder", np.asarray(found), wanted)
+
+
+def _theirs(folder: Path, name: str) -> Any:
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+    model = getattr(transformers, name)
+    return model.from_pretrained(
+        str(folder), dtype="float32", local_files_only=True, use_safetensors=True
+    ).eval()
+
+
+def _called(model: Any, given: Mapping[str, np.ndarray], **options: Any) -> Any:
+    """Their outputs for arrays of numpy."""
+    from transformers import BatchFeature
+
+    return model(**BatchFeature(dict(given), tensor_type="pt"), **options)
+
+
+def _logits(config: LvlmConfig, params: Any, batch: Mapping[str, Any], visual: int) -> np.ndarray:
+    """float32[B,L,V] of whole rows, with every token of a frame kept."""
+    import jax
+
+    from fewvid.models import lvlm
+
+    run: Callable[..., Any] = partial(
+        lvlm.answer_logits, config, keep=config.encoder.tokens, visual_id=visual
+    )
+    return np.asarray(jax.jit(run)(params, batch))
+
+
+def _batch(ids: np.ndarray) -> dict[str, np.ndarray]:
+    at = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+    return {
+        "tokens": ids,
+        "segments": np.ones_like(ids),
+        "positions": at,
+        "answer_positions": at,
+    }
+
+
+def _ids(config: LvlmConfig, length: int, rng: np.random.Generator, but: int) -> np.ndarray:
+    ids = rng.integers(0, config.decoder.vocab_size - 1, (ROWS, length))
+    return ids + (ids >= but)
+
+
+def _pixels(config: LvlmConfig, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    side = config.encoder.image_size
+    return rng.integers(0, 256, (*shape, side, side, 3), np.uint8)
+
+
+def _normalised(pixels: np.ndarray, c: EncoderConfig) -> np.ndarray:
+    """uint8[F,H,W,3] -> float32[F,3,H,W], as their image processor does it."""
+    x = (pixels / 255 - np.array(c.mean)) / np.array(c.std)
+    return x.transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def _of_logits(found: np.ndarray, theirs: Any) -> Agreement:
+    wanted = theirs.detach().float().numpy()
+    found = found[..., : wanted.shape[-1]]  # a vocabulary may have grown on its way
+    wanted = wanted[..., : found.shape[-1]]
+    p, q = (_log_softmax(x.astype(np.float64)) for x in (wanted, found))
+    kl = float((np.exp(p) * (p - q)).sum(-1).mean())
+    return _agreement("logits", found, wanted, kl)
+
+
+def _agreement(what: str, found: np.ndarray, wanted: np.ndarray, kl: float | None = None):
+    if found.shape != wanted.shape:
+        raise UserError(f"{what} are {found.shape}, theirs {wanted.shape}: two different models")
+    return Agreement(what, float(np.abs(found - wanted).max()), float(wanted.std()), kl)
+
+
+def _log_softmax(x: np.ndarray) -> np.ndarray:
+    x = x - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))

@@ -1,0 +1,53 @@
+"""Projector: every kept token by itself through two layers into the decoder's width, as LLaVA has.
+
+What it adds to that is the time of a token's frame, which starts at nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fewvid.models.adapter import Sample, Visual
+from fewvid.models.config import AdapterConfig, SamplerConfig
+from fewvid.models.positions import time_features
+from fewvid.samplers import gather, of_frames
+
+
+class Projector(nn.Module):
+    """(tokens float[B,T,N,D], encoder response, seconds float32[B,T], sample) -> Visual.
+
+    Stands in the place of `adapter.Adapter` where its queries are "projector". The response is the
+    encoder's, as there is no attention here.
+    """
+
+    config: AdapterConfig
+    sampler: SamplerConfig
+    out_width: int
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        self.project = nn.Dense(self.config.width, dtype=self.dtype)
+        self.to_decoder = nn.Dense(self.out_width, dtype=self.dtype)
+        zeros = nn.initializers.zeros
+        self.time = nn.Dense(self.out_width, False, dtype=self.dtype, kernel_init=zeros)
+
+    def __call__(
+        self, tokens: jax.Array, response: jax.Array, seconds: jax.Array, sample: Sample | None
+    ) -> Visual:
+        first = self.sampler.site == "before"
+        x = tokens if first else self._say(tokens)
+        say = self._say if first else lambda said: said
+        selection = sample(x, response, say) if sample else None
+        x = gather(x, selection)
+        if selection is not None and self.sampler.weighting == "scale":
+            x = x * selection.weights[..., None].astype(x.dtype)
+        since = time_features(seconds) - time_features(jnp.zeros_like(seconds))
+        when = self.time(since.astype(self.dtype))
+        return Visual(say(x) + of_frames(when, selection), selection, response)
+
+    def _say(self, x: jax.Array) -> jax.Array:
+        return self.to_decoder(nn.gelu(self.project(x), approximate=False))

@@ -1,0 +1,152 @@
+"""LLaVA-1.5, and models of parts: in, out and in again, beside transformers' own code."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fewvid
+from fewvid.checkpoints import exporting, importing, model_directory, verify
+from fewvid.checkpoints.tensors import TensorFiles
+from fewvid.errors import UserError
+from tests.checkpoints.conftest import LLM, TOWER
+
+pytestmark = pytest.mark.parity
+CLOSE = 1e-4
+ODD = {"image_size": 45, "patch_size": 14, "num_attention_heads": 2}
+CASES = {
+    "llava": ("clip_vision_model", {}, "llama", {}, {}),
+    "llava-odd": (
+        "clip_vision_model",
+        {"image_size": 30, "patch_size": 7, "hidden_act": "gelu"},
+        "mistral",
+        {"num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 10, "sliding_window": 9},
+        {"vision_feature_layer": -3},
+    ),
+    "llava-siglip": (
+        "siglip_vision_model",
+        ODD,
+        "qwen2",
+        {"tie_word_embeddings": True},
+        {"vision_feature_select_strategy": "full", "vision_feature_layer": -1},
+    ),
+}
+
+
+def llava(hf, tower, tower_options, llm, llm_options, options):
+    return hf.LlavaForConditionalGeneration(
+        hf.LlavaConfig(
+            vision_config={"model_type": tower} | TOWER | tower_options,
+            text_config={"model_type": llm} | LLM | llm_options,
+            image_token_index=4,
+            **options,
+        )
+    )
+
+
+def same(a, b):
+    """Whether two folders hold the same arrays, bit for bit."""
+    a, b = TensorFiles(a), TensorFiles(b)
+    assert a.keys() == b.keys()
+    for path in a:
+        x, y = (np.concatenate([*files[path].pieces()]) for files in (a, b))
+        assert x.dtype == y.dtype
+        assert x.tobytes() == y.tobytes(), path
+    return True
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_llava_in_out_and_in_again(name, hf, written, tmp_path):
+    folder = written(llava(hf, *CASES[name]))
+    first = importing.whole(str(folder)).save(tmp_path / "first")
+    (agreement,) = verify.compare(str(first), str(folder))
+    assert agreement.largest < CLOSE
+    assert agreement.spread > 0.5
+    assert 0 <= agreement.kl < 1e-9
+    out = tmp_path / "out"
+    assert exporting.export(str(first), out) == "LlavaForConditionalGeneration"
+    (agreement,) = verify.compare(str(first), str(out))
+    assert agreement.largest < CLOSE
+    again = importing.whole(str(out)).save(tmp_path / "again")
+    assert same(first, again)
+    assert (first / "config.json").read_text() == (again / "config.json").read_text()
+    # read by another reader than the one under test
+    assert same_by_torch(hf, folder, out)
+
+
+def same_by_torch(hf, a, b):
+    """Whether transformers reads the same weights, but for what is left out of the second."""
+    one, two = (hf.LlavaForConditionalGeneration.from_pretrained(folder) for folder in (a, b))
+    kept = {k: v for k, v in two.state_dict().items() if "post_layernorm" not in k}
+    assert all((one.state_dict()[name] == value).all() for name, value in kept.items())
+    return True
+
+
+def test_an_imported_llava_answers(hf, written, tmp_path):
+    folder = written(llava(hf, *CASES["llava"]))
+    model = fewvid.load(importing.whole(str(folder)).save(tmp_path / "model"))
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 1, 32, 32, 3), np.uint8)
+    tokens = np.array([[1] + [4] * 16 + [7, 8, 9]])
+    assert model.forward(tokens, pixels).shape == (1, 20, 200)
+    assert model.chat.visual == 4
+
+
+def test_halves_and_shards_stay_what_they_are(hf, written, tmp_path):
+    import torch
+
+    model = llava(hf, *CASES["llava"]).to(torch.bfloat16)
+    folder = written(model, max_shard_size="30KB")
+    first = importing.whole(str(folder)).save(tmp_path / "first")
+    kinds = {path: tensor.dtype.name for path, tensor in TensorFiles(first).items()}
+    assert {k for path, k in kinds.items() if path != "adapter/time/kernel"} == {"bfloat16"}
+    out = tmp_path / "out"
+    exporting.export(str(first), out)
+    assert json.loads((out / "config.json").read_text())["dtype"] == "bfloat16"
+    assert same(first, importing.whole(str(out)).save(tmp_path / "again"))
+    (agreement,) = verify.compare(str(first), str(folder))
+    assert agreement.largest < CLOSE
+
+
+@pytest.mark.parametrize(
+    ("tower", "options", "llm"), [("CLIP", {}, "Qwen3"), ("Siglip", ODD, "Mistral")]
+)
+def test_parts_in_out_and_in_again(tower, options, llm, hf, written, tmp_path):
+    config = getattr(hf, f"{tower}VisionConfig")(**(TOWER | options))
+    encoder = written(getattr(hf, f"{tower}VisionModel")(config), "encoder")
+    config = getattr(hf, f"{llm}Config")(**(LLM | {"head_dim": 10, "vocab_size": 150}))
+    decoder = written(getattr(hf, f"{llm}ForCausalLM")(config), "llm")
+    found = importing.from_parts(str(encoder), str(decoder))
+    first = found.save(tmp_path / "first")
+    for part in (encoder, decoder):
+        (agreement,) = verify.compare(str(first), str(part))
+        assert agreement.largest < CLOSE
+    assert fewvid.load(first).config.adapter.queries == "tokens"
+    out = tmp_path / "out"
+    assert f"{llm}ForCausalLM" in exporting.export(str(first), out)
+    assert all(agreement.largest < CLOSE for agreement in verify.compare(str(first), str(out)))
+    assert same(first, importing.whole(str(out)).save(tmp_path / "again"))
+
+
+def test_the_packaged_model_goes_out_and_comes_in_again(hf, tmp_path):
+    out = tmp_path / "out"
+    assert "LlamaForCausalLM" in exporting.export("shapes", out)
+    (agreement,) = verify.compare("shapes", str(out))  # no class has its encoder
+    assert agreement.largest < CLOSE
+    again = importing.whole(str(out)).save(tmp_path / "again")
+    assert same(fewvid.load("shapes").directory, again)
+
+
+def test_times_that_were_trained_do_not_go_into_a_llava(hf, written, tmp_path):
+    folder = written(llava(hf, *CASES["llava"]))
+    first = importing.whole(str(folder)).save(tmp_path / "first")
+    config, params, tokenizer = model_directory.load(first)
+    params["adapter"]["time"]["kernel"] = params["adapter"]["time"]["kernel"] + 1
+    model_directory.save(first, config=config, params=params, tokenizer=tokenizer, card="")
+    said = exporting.export(str(first), tmp_path / "out")
+    assert "no LLaVA: LLaVA has no place for adapter/time/kernel" in said
+
+
+def test_another_model_is_refused(hf, written, tmp_path):
+    folder = written(llava(hf, *CASES["llava"]))
+    with pytest.raises(UserError, match="is a LLaVA, with a projector"):
+        verify.compare("shapes", str(folder))
