@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fewvid.data.shapes.questions import CHANCE
+from fewvid.data.shapes.limits import check_variant
 from fewvid.data.shapes.variant import Variant
+from fewvid.data.shapes.world import World
 from fewvid.errors import UserError, closest
 from fewvid.models.config import LvlmConfig
 from fewvid.samplers import SAMPLERS
@@ -159,8 +161,9 @@ def check(study: StudyConfig) -> None:
     for index, cell in enumerate(study.cells):
         _check_cell(study, cell, model, f"config.cells[{index}]")
     for index, exam in enumerate(study.exams):
-        _known(f"config.exams[{index}].medium", exam.medium, MEDIA)
-        Variant(**exam.variant)
+        where = f"config.exams[{index}]"
+        _known(f"{where}.medium", exam.medium, MEDIA)
+        _check_variant(exam.variant, f"{where}.variant")
 
 
 def _check_cell(study: StudyConfig, cell: CellConfig, model: LvlmConfig, where: str) -> None:
@@ -179,18 +182,21 @@ def _check_cell(study: StudyConfig, cell: CellConfig, model: LvlmConfig, where: 
             raise UserError(f"{where}: keep must be 1 to {model.encoder.tokens}, got {keep}")
     if cell.of:
         _known(f"{where}.of", cell.of, [other.name for other in study.cells if not other.of])
-    _variant(cell.variant, f"{where}.variant")
+    _check_variant(cell.variant, f"{where}.variant")
     parts = dict(study.scale.model)
     for key, part in (("adapter", "adapter"), ("sampling", "sampler")):
         parts[part] = {**parts.get(part, {}), **getattr(cell, key)}
     model_of(parts, where)
 
 
-def _variant(values: Mapping[str, Any], where: str) -> Variant:
+def _check_variant(values: Mapping[str, Any], where: str) -> None:
     known = [f.name for f in fields(Variant)]
     for key in values:
         _known(where, key, known)
-    return Variant(**values)
+    try:
+        check_variant(Variant(**values), World.things)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _known(where: str, name: str, known: Any) -> None:

@@ -99,6 +99,7 @@ def test_a_cell_of_another_is_that_model_with_another_choice(finished, tmp_path)
         ({"of": "nobody"}, r"of is 'nobody'"),
         ({"exams": ("clip",)}, r"exams is 'clip', wanted one of clips, pictures.*mean 'clips'"),
         ({"variant": {"motoin": "fast"}}, r"variant is 'motoin'.*Did you mean 'motion'"),
+        ({"variant": {"frames": 3}}, r"cells\[0\]\.variant: .*frames"),
         ({"sampling": {"site": "between"}}, r"site"),
         ({"adapter": {"heads": 3}}, r"heads"),
     ],
