@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from fewvid.data.shapes.questions import CHANCE
 from fewvid.data.shapes.limits import check_variant
+from fewvid.data.shapes.questions import CHANCE
 from fewvid.data.shapes.variant import Variant
 from fewvid.data.shapes.world import World
 from fewvid.errors import UserError, closest
