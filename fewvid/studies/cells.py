@@ -18,7 +18,7 @@ from fewvid.studies.bank import Bank
 from fewvid.studies.base import Base
 from fewvid.studies.config import CellConfig, ScaleConfig, StudyConfig
 from fewvid.studies.exam import ask_all
-from fewvid.studies.library import Library
+from fewvid.studies.library import Library, Shelf
 from fewvid.studies.plans import PICTURES, Plan, asking, clips_of, exam_of, model_of, plan, pool
 from fewvid.studies.results import Scores, tally
 from fewvid.studies.strategies import STRATEGIES
@@ -85,19 +85,22 @@ def _train(
     params: Any,
     say: Say,
 ) -> Any:
-    of_cells = [clips_of(cell) for cell in group]
-    distinct = tuple(dict.fromkeys(of_cells))
-    sizes = [library.counts[shelf] for shelf in distinct]
-    starts = dict(zip(distinct, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    shelves: dict[Shelf, int] = {}  # those that are trained on, and where each begins
+    if any(program.clips for program in how.programs):
+        at = 0
+        for shelf in dict.fromkeys(clips_of(cell) for cell in group):
+            shelves[shelf] = at
+            at += library.counts[shelf]
     runs = [
-        _run(study, cell, seed, starts[shelf], library)
-        for cell, shelf in zip(group, of_cells, strict=True)
+        _run(study, cell, seed, shelves.get(clips_of(cell), 0), library)
+        for cell in group
         for seed in range(study.seeds)
     ]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
-    library.forget_training()
+    clips = tuple(shelves)
+    library.forget_training(but=(clips, (PICTURES,)), encoded=how.encoded)
     data = Data(
-        library.corpus(distinct, encoded=how.encoded),
+        library.corpus(clips, encoded=how.encoded) if clips else None,
         library.corpus((PICTURES,), encoded=how.encoded),
         bank,
     )

@@ -72,12 +72,16 @@ class Library:
             )
         return self._made[key]
 
-    def forget_training(self) -> None:
-        """Gives back the device's memory of what was trained on; exams are smaller, and stay."""
+    def forget_training(self, *, but: Sequence[tuple[Shelf, ...]], encoded: bool) -> None:
+        """Gives back the device's memory of what was trained on; exams are smaller, and stay.
+
+        but: what is to be trained on next, `encoded` or as pixels.
+        """
+        wanted = {(shelves, encoded) for shelves in but}
         self._made = {
             key: made
             for key, made in self._made.items()
-            if all(shelf.split != "train" for shelf in key[0])
+            if key in wanted or all(shelf.split != "train" for shelf in key[0])
         }
 
 

@@ -88,8 +88,10 @@ def asking(cell: CellConfig, scale: ScaleConfig, base: Base) -> Program:
 
 def of_training(cell: CellConfig, scale: ScaleConfig) -> Iterator[tuple[Shelf, int]]:
     """What a cell's training needs drawn: its clips, and the pictures beside them."""
-    if STRATEGIES[cell.strategy]:
+    phases = STRATEGIES[cell.strategy]
+    if any(phase.clips for phase in phases):
         yield clips_of(cell), pool(cell, scale)
+    if phases:
         yield PICTURES, scale.pictures
 
 
