@@ -20,6 +20,7 @@ def get_config(arg: str = "full") -> ConfigDict:
         "tokens, after": (tokens, {"site": "after"}),
         "learned, before": (learned, {"site": "before"}),
         "learned, after": (learned | {"count": 2 * size.keep}, {"site": "after"}),
+        "tokens, before, encoder's response": (tokens, {"response": "encoder"}),
         "mlp": ({"queries": "mlp"}, {"response": "encoder"}),
     }
     if arg == "tiny":

@@ -82,7 +82,7 @@ def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> 
     program = Program(
         model=config,
         keep=scale.base_keep,
-        sampler=config.sampler.name,
+        sampler=scale.base_sampler,
         clips=0,
         pictures=scale.base_batch,
         questions=scale.questions,

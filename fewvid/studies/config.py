@@ -32,11 +32,12 @@ class ScaleConfig:
 
     model: sizes of the image model that all cells start from (see `studies.base`). start: that
     model, packaged or in a directory; where it is "", it is trained on base_pictures pictures for
-    base_steps steps of base_batch rows at base_rate, with K drawn from base_keep.
+    base_steps steps of base_batch rows at base_rate, with K drawn from base_keep and chosen by
+    base_sampler: such as favour none of those that are compared.
     clips: 100 % of the videos; the seed decides from where on a cell takes its share of them.
     pictures: those that train together with clips. test: how many clips, and as many pictures, an
     exam asks about. batch_clips and batch_pictures: rows of a step; questions: of a row. rate: the
-    learning rate, and decoder_rate what the decoder's is of it.
+    learning rate, and decoder_rate and encoder_rate what theirs are of it.
     together: how many runs train at once. temporal_weight: how much likelier than a static
     question a temporal one is drawn, where the kind of the questions is mixed. quick: programs
     compile in half the time and run slower, for runs of seconds.
@@ -62,6 +63,8 @@ class ScaleConfig:
     base_batch: int = 0
     base_rate: float = 0.0
     base_keep: tuple[int, ...] = ()
+    base_sampler: str = "random"
+    encoder_rate: float = 0.1
     dtype: str = "float32"
     quick: bool = False
 
@@ -160,9 +163,12 @@ def check(study: StudyConfig) -> None:
             raise UserError(f"config.scale.{name} is too small: {value}")
     for index, cell in enumerate(study.cells):
         _check_cell(study, cell, model, f"config.cells[{index}]")
+    _known("config.scale.base_sampler", study.scale.base_sampler, SAMPLERS)
     for index, exam in enumerate(study.exams):
         where = f"config.exams[{index}]"
         _known(f"{where}.medium", exam.medium, MEDIA)
+        if exam.frames < 0:
+            raise UserError(f"{where}.frames must be 0 (the cell's) or more, got {exam.frames}")
         _check_variant(exam.variant, f"{where}.variant")
 
 
@@ -180,6 +186,9 @@ def _check_cell(study: StudyConfig, cell: CellConfig, model: LvlmConfig, where: 
     for keep in (cell.keep, *cell.train_keep):
         if not 1 <= keep <= model.encoder.tokens:
             raise UserError(f"{where}: keep must be 1 to {model.encoder.tokens}, got {keep}")
+    for key, least in (("frames", 1), ("clips", 0), ("steps", 0)):
+        if getattr(cell, key) < least:
+            raise UserError(f"{where}.{key} must be at least {least}, got {getattr(cell, key)}")
     if cell.of:
         _known(f"{where}.of", cell.of, [other.name for other in study.cells if not other.of])
     _check_variant(cell.variant, f"{where}.variant")

@@ -10,8 +10,8 @@ from fewvid.studies.results import Results
 FILE = "README.md"
 WIDEST = 5  # columns of estimates
 PAIRED = {
-    True: "Differences and ratios are taken seed by seed, over the same questions; their "
-    "intervals are over the seeds alone.",
+    True: "Differences and ratios are taken seed by seed; their intervals hold both as well, as if "
+    "each cell had been asked other questions, and so are rather too wide than too narrow.",
     False: "With one seed, what another seed would change is in no interval.",
 }
 

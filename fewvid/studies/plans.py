@@ -41,6 +41,7 @@ def plan(cell: CellConfig, scale: ScaleConfig, base: Base) -> Plan:
     """The programs of a cell's phases."""
     phases = STRATEGIES[cell.strategy]
     steps = cell.steps or scale.steps
+    rates = {"encoder": scale.encoder_rate, "decoder": scale.decoder_rate}
     programs = []
     for phase in phases:
         share = max(1, round(phase.share * steps))
@@ -50,7 +51,7 @@ def plan(cell: CellConfig, scale: ScaleConfig, base: Base) -> Plan:
                 keep=cell.train_keep or (cell.keep,),
                 sampler=cell.sampler,
                 clips=scale.batch_clips if phase.clips else 0,
-                pictures=scale.batch_pictures,
+                pictures=scale.batch_pictures + (0 if phase.clips else scale.batch_clips),
                 questions=scale.questions,
                 steps=share,
                 trainable=phase.trainable,
@@ -58,7 +59,7 @@ def plan(cell: CellConfig, scale: ScaleConfig, base: Base) -> Plan:
                     learning_rate=scale.rate,
                     warmup=min(scale.warmup, share // 5),
                     weight_decay=scale.weight_decay,
-                    scale={"decoder": scale.decoder_rate} if phase.moves("decoder") else {},
+                    scale={part: rate for part, rate in rates.items() if phase.moves(part)},
                 ),
                 bos=base.chat.bos,
                 visual=base.chat.visual,

@@ -101,9 +101,10 @@ class Results:
         )
 
     def difference(self, cell: str, other: str, exam: str, of: str | Iterable[str]) -> Estimate:
-        """`cell` less `other`, seed by seed: both answered the same questions.
+        """`cell` less `other`, seed by seed.
 
-        With one seed the interval is that of two draws of questions, which is too wide.
+        The interval holds another seed and another draw of questions, as if each had been asked
+        others: they were asked the same, so that it is rather too wide than too narrow.
         """
         first, second = (self._chosen(name, exam, of) for name in (cell, other))
         alone = math.hypot(_deviation(first), _deviation(second))
@@ -149,9 +150,8 @@ def _deviation(chosen: Sequence[dict[str, Any]]) -> float:
 
 
 def _paired(values: np.ndarray, alone: float) -> Estimate:
-    """The mean over seeds; `alone` is its standard deviation where there is one seed only."""
-    half = _student(values) if len(values) > 1 else NORMAL * alone
-    return Estimate(float(values.mean()), half)
+    """The mean over seeds; `alone` is its standard deviation from the draw of questions."""
+    return Estimate(float(values.mean()), math.hypot(_student(values), NORMAL * alone))
 
 
 def _student(values: np.ndarray) -> float:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import time
@@ -76,8 +77,10 @@ def run(
         "cells": cells,
     }
     old = _read(out / "results.json")
+    # Measured before on the same device, of the same cells, from the same image model.
+    results["measured"] = _digest([results["device"], results["config"]["cells"], base.digest])
     for name in study.measure:
-        known = old.get(name) if old.get("device") == results["device"] else None
+        known = old.get(name) if old.get("measured") == results["measured"] else None
         say(f"measuring {name}" if known is None else f"{name} were measured before")
         results[name] = MEASURES[name](study, base) if known is None else known
     out.mkdir(parents=True, exist_ok=True)
@@ -124,7 +127,8 @@ def _train_missing(
     def late() -> bool:
         over = minutes is not None and time.monotonic() - started > 60 * minutes
         if over:
-            say(f"{minutes:g} minutes are over; the same command goes on")
+            left = sum(store.find(study, cell) is None for cell in study.cells)
+            say(f"{minutes:g} minutes are over, {left} cells are left; the same command goes on")
         return over
 
     for name, params in known.items():
@@ -165,6 +169,10 @@ def _short(scores: dict[str, dict[str, Any]]) -> str:
             if shares:
                 parts.append(f"{exam} {kind} {100 * sum(shares) / len(shares):.1f} %")
     return ", ".join(parts)
+
+
+def _digest(what: Any) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _device() -> str:
