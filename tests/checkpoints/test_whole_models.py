@@ -127,6 +127,35 @@ def test_parts_in_out_and_in_again(tower, options, llm, hf, written, tmp_path):
     assert same(first, importing.whole(str(out)).save(tmp_path / "again"))
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_vocabulary_grows_by_a_placeholder(tied, hf, written, tmp_path):
+    encoder = written(hf.CLIPVisionModel(hf.CLIPVisionConfig(**TOWER)), "encoder")
+    options = LLM | {"vocab_size": 9, "tie_word_embeddings": tied}
+    decoder = written(hf.LlamaForCausalLM(hf.LlamaConfig(**options)), "llm")
+    for file in decoder.glob("token*"):
+        file.unlink()
+    words_alone(hf).save_pretrained(decoder)
+    first = importing.from_parts(str(encoder), str(decoder)).save(tmp_path / "first")
+    model = fewvid.load(first)
+    assert model.config.decoder.vocab_size == 64
+    assert model.chat.visual == 9
+    table = np.asarray(model.params["decoder"]["embedding"])
+    np.testing.assert_allclose(table[9:], np.repeat(table[:9].mean(0)[None], 55, 0), atol=1e-6)
+    (agreement,) = verify.compare(str(first), str(decoder))  # over the words that both have
+    assert agreement.largest < CLOSE
+
+
+def words_alone(hf):
+    """A tokenizer of nine words, as a language model has one: nothing for pictures."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcde"]
+    backend = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    names = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>"}
+    return hf.PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", **names)
+
+
 def test_the_packaged_model_goes_out_and_comes_in_again(hf, tmp_path):
     out = tmp_path / "out"
     assert "LlamaForCausalLM" in exporting.export("shapes", out)
