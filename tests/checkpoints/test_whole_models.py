@@ -70,6 +70,11 @@ def test_llava_in_out_and_in_again(name, hf, written, tmp_path):
     again = importing.whole(str(out)).save(tmp_path / "again")
     assert same(first, again)
     assert (first / "config.json").read_text() == (again / "config.json").read_text()
+    processor = hf.AutoProcessor.from_pretrained(out)
+    picture = np.zeros((64, 90, 3), np.uint8)
+    placeholder = processor.tokenizer.convert_ids_to_tokens(4)
+    given = processor(images=picture, text=f"{placeholder} which way", return_tensors="np")
+    assert (given["input_ids"] == 4).sum() == fewvid.load(first).config.encoder.tokens
     # read by another reader than the one under test
     assert same_by_torch(hf, folder, out)
 
