@@ -96,6 +96,57 @@ def test_an_imported_llava_answers(hf, written, tmp_path):
     assert model.chat.visual == 4
 
 
+def test_greedy_answers_about_real_clips_are_those_of_transformers(
+    hf, written, shared_data, tmp_path
+):
+    """32 tokens about 4 frames of each of some videos, every token of a frame kept."""
+    import torch
+
+    from fewvid.data.decode import decode_video
+    from fewvid.inference import generate, parts
+
+    tower, _, llm, _, _ = CASES["llava"]
+    theirs = llava(hf, tower, {}, llm, {"max_position_embeddings": 256}, {})
+    folder = written(theirs)
+    model = fewvid.load(importing.whole(str(folder)).save(tmp_path / "model"))
+    processor = hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
+    prompt = [1, *[4] * 4 * 16, 21, 22, 23, 24]
+    tokens, last = np.array([prompt], np.int32), np.array([len(prompt) - 1], np.int32)
+    clips = sorted((shared_data / "videos").glob("*.mp4"))[:3]
+    assert clips
+    for clip in clips:
+        frames = decode_video(clip, 4, size=model.config.encoder.side)
+        assert len(frames.frames) == 4
+        whole = list(decode_video(clip, 4).frames)
+        with torch.no_grad():
+            pictures = torch.tensor(processor(whole, return_tensors="np")["pixel_values"])
+            said = theirs.generate(
+                input_ids=torch.tensor(tokens).long(),
+                pixel_values=pictures,
+                do_sample=False,
+                max_new_tokens=32,
+                min_new_tokens=32,
+                eos_token_id=199,
+                pad_token_id=0,
+            )[0, len(prompt) :]
+        features = parts.encode(model.params, frames.frames[None], config=model.config)
+        times = frames.times[None]
+        visual = parts.adapt(model.params, features, times, None, config=model.config)
+        logits, cache = parts.read(
+            model.params, visual, tokens, last, np.int32(4), config=model.config, length=120
+        )
+        found = generate.generate(
+            model.config,
+            model.params,
+            logits,
+            last,
+            cache,
+            max_tokens=32,
+            draw=generate.Draw.of(eos=-1),
+        )
+        assert found[0].tolist() == said.tolist(), clip.name
+
+
 def test_halves_and_shards_stay_what_they_are(hf, written, tmp_path):
     import torch
 
