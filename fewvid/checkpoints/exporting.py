@@ -72,6 +72,7 @@ def _llava(folder: Path, config: LvlmConfig, ours: TensorFiles, tokenizer: Any) 
     _write(folder, values, found, ours)
     family = values["vision_config"]["model_type"]
     preprocessing.write(folder, config.encoder, family)
+    _write_json(folder / "processor_config.json", llava.processor(config, tokenizer, token))
     tokenizer.save_pretrained(str(folder))
     return "LlavaForConditionalGeneration"
 
@@ -127,9 +128,12 @@ def _write(
     folder: Path, values: dict[str, Any], found: Mapping[str, Tensor], ours: TensorFiles
 ) -> None:
     kind = ours["decoder/embedding"].dtype.name
-    text = json.dumps(values | {"dtype": kind}, indent=2) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8")
+    _write_json(folder / "config.json", values | {"dtype": kind})
     tensors.write(folder, found, shard_bytes=model_directory.SHARD_BYTES, framework="pt")
+
+
+def _write_json(file: Path, values: dict[str, Any]) -> None:
+    file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def _specials(tokenizer: Any) -> dict[str, Any]:

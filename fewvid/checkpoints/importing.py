@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from fewvid.models.config import (
     EncoderConfig,
     LvlmConfig,
     SamplerConfig,
+    visual_tokens_per_frame,
 )
 from fewvid.parallel.paths import flatten
 
@@ -30,6 +31,7 @@ ENCODERS = (*encoders.CLASSES, *TEXT_TOWERS)
 DECODERS = tuple(decoders.CLASSES)
 WHOLE = (llava.TYPE,)
 OWN = "adapter"  # the folder that `exporting` writes beside an encoder and an LLM
+FRAMES = 8  # of a video, where they fit
 ROUND = 64  # a vocabulary that has to grow grows to a multiple of this
 
 
@@ -41,7 +43,13 @@ class Imported:
     tensors: Mapping[str, Tensor]
     tokenizer: Any
     origin: str
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """How many frames to look at where nobody says: they take half of what can be read."""
+        room = self.config.decoder.max_length // 2
+        return max(1, min(FRAMES, room // visual_tokens_per_frame(self.config)))
 
     def save(self, directory: Path) -> Path:
         """Writes the model directory; an array keeps the type that it came in."""
@@ -56,6 +64,7 @@ class Imported:
             weights_to=write,
             tokenizer=self.tokenizer,
             card=f"{card}\n",
+            frames=self.frames,
         )
 
 

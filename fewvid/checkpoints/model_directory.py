@@ -98,11 +98,10 @@ def load_weights(directory: Path) -> tuple[LvlmConfig, dict[str, Any]]:
     config = read_config(directory)
     flat = weights.read(directory)
     _check_shapes(directory, config, flat)
-    params = {
-        path: value.astype(np.float32) if not np.issubdtype(value.dtype, np.integer) else value
-        for path, value in flat.items()
-    }
-    return config, unflatten(params)
+    for path, value in flat.items():  # one by one: two whole models need not fit
+        if not np.issubdtype(value.dtype, np.integer):
+            flat[path] = value.astype(np.float32, copy=False)
+    return config, unflatten(flat)
 
 
 def resolve(name: Path | str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from fewvid.errors import UserError, closest
 
 # No code, and no format that can hold code.
-WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+WANTED = ["*.json", "model*.safetensors", "*.jinja", "*.txt", "tokenizer.model"]
 REPOSITORY = r"[\w.-]+/[\w.-]+"
 
 
@@ -33,13 +33,20 @@ def folder_of(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=WANTED))
+        folder = Path(snapshot_download(name, allow_patterns=WANTED))
     except Exception as error:  # no network, no such repository, no access: it has many classes
         first = str(error).strip().splitlines()
         raise UserError(
             f"there is no folder {name}, and the Hugging Face hub gave none "
             f"({type(error).__name__}: {first[0] if first else ''}); check the name and the network"
         ) from error
+    if not any(folder.glob("model*.safetensors")):
+        raise UserError(
+            f"the repository {name} has no model.safetensors; where torch is, "
+            "AutoModel.from_pretrained(NAME) of transformers and .save_pretrained(FOLDER) of what "
+            "that gives write one: then give FOLDER"
+        )
+    return folder
 
 
 def model_type(folder: Path, known: tuple[str, ...]) -> str:

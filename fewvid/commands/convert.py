@@ -1,7 +1,7 @@
 """Models from Hugging Face and back: `import`, `export`, `verify`.
 
   python -m fewvid convert import llava-hf/llava-1.5-7b-hf --out models/llava
-  python -m fewvid convert import --encoder openai/clip-vit-large-patch14-336 \\
+  python -m fewvid convert import --encoder google/siglip-so400m-patch14-384 \\
       --llm Qwen/Qwen2.5-0.5B-Instruct --out models/mine
   python -m fewvid convert export models/llava --out models/llava-hf
   python -m fewvid convert verify models/llava --against models/llava-hf

@@ -19,7 +19,6 @@ from fewvid.commands import places
 from fewvid.commands.configs import keep_compiled, read_config, with_overrides
 from fewvid.errors import UserError
 
-
 UNFINISHED = 75  # EX_TEMPFAIL of sysexits.h: try again
 
 

@@ -77,6 +77,16 @@ def resize(frames: np.ndarray, size: int) -> np.ndarray:
     return out
 
 
+def shown(frames: np.ndarray, side: Side) -> np.ndarray:
+    """What an encoder sees of frames uint8[T,H,W,3], at their own size: all, or the middle."""
+    if side.fit != "crop":
+        return frames
+    height, width = frames.shape[1:3]
+    shorter = min(height, width)
+    top, left = (height - shorter) // 2, (width - shorter) // 2
+    return frames[:, top : top + shorter, left : left + shorter]
+
+
 def _bicubic(frame: np.ndarray, side: Side) -> np.ndarray:
     """uint8[H,W,3] -> uint8[side,side,3] as CLIP's (`crop`) and SigLIP's pictures are made."""
     height, width = frame.shape[:2]

@@ -10,7 +10,7 @@ import numpy as np
 
 from fewvid import samplers
 from fewvid.data.clip import Clip
-from fewvid.data.images import resize
+from fewvid.data.images import resize, shown
 from fewvid.errors import UserError
 from fewvid.inference import checks, parts
 from fewvid.inference.checks import AUTO, Keep
@@ -108,7 +108,7 @@ class View:
         return self.run("adapt", parts.adapt, self.features, self.times, self.chosen, config=config)
 
     def selection(self) -> Selection:
-        """What was kept, with the frames as the file shows them; raises as `choose` does."""
+        """What was kept, with what the encoder sees of the frames; raises as `choose` does."""
         self.choose(None)
         response, chosen, notes = self.response, self.chosen, self.clip.notes
         encoder, count = self.model.config.encoder, len(self.clip.frames)
@@ -124,7 +124,7 @@ class View:
         return Selection(
             indices=tuple(np.flatnonzero(frame).astype(np.int32) for frame in kept),
             scores=np.asarray(response[0], np.float32),
-            frames=self.clip.frames,
+            frames=shown(self.clip.frames, encoder.side),
             times=self.clip.times,
             grid=encoder.grid,
             sampler=self.sampler if chosen is not None else "",

@@ -37,9 +37,7 @@ LEAST = 1e-9  # of a weight whose logarithm is taken
 # decoder's width, where they can be compared with words, and float[B,T,N,D] by which they are
 # compared with each other: the encoder's tokens, which know nothing of the adapter's places)
 # -> what was kept; None keeps everything.
-Sample = Callable[
-    [jax.Array, jax.Array, Callable[[jax.Array], jax.Array], jax.Array], Selection
-]
+Sample = Callable[[jax.Array, jax.Array, Callable[[jax.Array], jax.Array], jax.Array], Selection]
 
 
 class Visual(NamedTuple):

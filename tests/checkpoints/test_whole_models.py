@@ -70,6 +70,11 @@ def test_llava_in_out_and_in_again(name, hf, written, tmp_path):
     again = importing.whole(str(out)).save(tmp_path / "again")
     assert same(first, again)
     assert (first / "config.json").read_text() == (again / "config.json").read_text()
+    processor = hf.AutoProcessor.from_pretrained(out)
+    picture = np.zeros((64, 90, 3), np.uint8)
+    placeholder = processor.tokenizer.convert_ids_to_tokens(4)
+    given = processor(images=picture, text=f"{placeholder} which way", return_tensors="np")
+    assert (given["input_ids"] == 4).sum() == fewvid.load(first).config.encoder.tokens
     # read by another reader than the one under test
     assert same_by_torch(hf, folder, out)
 
@@ -89,6 +94,57 @@ def test_an_imported_llava_answers(hf, written, tmp_path):
     tokens = np.array([[1] + [4] * 16 + [7, 8, 9]])
     assert model.forward(tokens, pixels).shape == (1, 20, 200)
     assert model.chat.visual == 4
+
+
+def test_greedy_answers_about_real_clips_are_those_of_transformers(
+    hf, written, shared_data, tmp_path
+):
+    """32 tokens about 4 frames of each of some videos, every token of a frame kept."""
+    import torch
+
+    from fewvid.data.decode import decode_video
+    from fewvid.inference import generate, parts
+
+    tower, _, llm, _, _ = CASES["llava"]
+    theirs = llava(hf, tower, {}, llm, {"max_position_embeddings": 256}, {})
+    folder = written(theirs)
+    model = fewvid.load(importing.whole(str(folder)).save(tmp_path / "model"))
+    processor = hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
+    prompt = [1, *[4] * 4 * 16, 21, 22, 23, 24]
+    tokens, last = np.array([prompt], np.int32), np.array([len(prompt) - 1], np.int32)
+    clips = sorted((shared_data / "videos").glob("*.mp4"))[:3]
+    assert clips
+    for clip in clips:
+        frames = decode_video(clip, 4, size=model.config.encoder.side)
+        assert len(frames.frames) == 4
+        whole = list(decode_video(clip, 4).frames)
+        with torch.no_grad():
+            pictures = torch.tensor(processor(whole, return_tensors="np")["pixel_values"])
+            said = theirs.generate(
+                input_ids=torch.tensor(tokens).long(),
+                pixel_values=pictures,
+                do_sample=False,
+                max_new_tokens=32,
+                min_new_tokens=32,
+                eos_token_id=199,
+                pad_token_id=0,
+            )[0, len(prompt) :]
+        features = parts.encode(model.params, frames.frames[None], config=model.config)
+        times = frames.times[None]
+        visual = parts.adapt(model.params, features, times, None, config=model.config)
+        logits, cache = parts.read(
+            model.params, visual, tokens, last, np.int32(4), config=model.config, length=120
+        )
+        found = generate.generate(
+            model.config,
+            model.params,
+            logits,
+            last,
+            cache,
+            max_tokens=32,
+            draw=generate.Draw.of(eos=-1),
+        )
+        assert found[0].tolist() == said.tolist(), clip.name
 
 
 def test_halves_and_shards_stay_what_they_are(hf, written, tmp_path):
@@ -125,6 +181,35 @@ def test_parts_in_out_and_in_again(tower, options, llm, hf, written, tmp_path):
     assert f"{llm}ForCausalLM" in exporting.export(str(first), out)
     assert all(agreement.largest < CLOSE for agreement in verify.compare(str(first), str(out)))
     assert same(first, importing.whole(str(out)).save(tmp_path / "again"))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_vocabulary_grows_by_a_placeholder(tied, hf, written, tmp_path):
+    encoder = written(hf.CLIPVisionModel(hf.CLIPVisionConfig(**TOWER)), "encoder")
+    options = LLM | {"vocab_size": 9, "tie_word_embeddings": tied}
+    decoder = written(hf.LlamaForCausalLM(hf.LlamaConfig(**options)), "llm")
+    for file in decoder.glob("token*"):
+        file.unlink()
+    words_alone(hf).save_pretrained(decoder)
+    first = importing.from_parts(str(encoder), str(decoder)).save(tmp_path / "first")
+    model = fewvid.load(first)
+    assert model.config.decoder.vocab_size == 64
+    assert model.chat.visual == 9
+    table = np.asarray(model.params["decoder"]["embedding"])
+    np.testing.assert_allclose(table[9:], np.repeat(table[:9].mean(0)[None], 55, 0), atol=1e-6)
+    (agreement,) = verify.compare(str(first), str(decoder))  # over the words that both have
+    assert agreement.largest < CLOSE
+
+
+def words_alone(hf):
+    """A tokenizer of nine words, as a language model has one: nothing for pictures."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = ["<pad>", "<bos>", "<eos>", "<unk>", *"abcde"]
+    backend = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    names = {"pad_token": "<pad>", "bos_token": "<bos>", "eos_token": "<eos>"}
+    return hf.PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", **names)
 
 
 def test_the_packaged_model_goes_out_and_comes_in_again(hf, tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 
 import pytest
 
@@ -79,6 +80,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(given, said, tmp_path, capsys):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parity
+def test_verify_says_how_far_apart_they_are(tmp_path, capsys):
+    pytest.importorskip("torch", reason="needs torch (requirements-parity.txt)")
+    assert convert("export", "shapes", "--out", tmp_path / "hf") == 0
+    capsys.readouterr()
+    assert convert("verify", "shapes", "--against", tmp_path / "hf") == 0
+    said = capsys.readouterr().out
+    assert re.fullmatch(r"logits: largest difference \d\.\d+e-0[5-9] .*, KL .* nats\n", said)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is there")

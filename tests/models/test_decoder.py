@@ -16,8 +16,15 @@ DECODER = DecoderConfig(
 )
 
 
+ALL = {"qk_norm": True, "qkv_bias": True, "out_bias": True, "mlp_bias": True, "window": 3}
+
+
 def norm(x, scale):
     return x / np.sqrt((x**2).mean(-1, keepdims=True) + DECODER.norm_eps) * scale
+
+
+def dense(x, p):
+    return x @ p["kernel"] + p.get("bias", 0)
 
 
 def turn(x, theta):
@@ -36,28 +43,33 @@ def by_hand(c, params, tokens):
     for layer in range(c.depth):
         p = jax.tree.map(lambda array, layer=layer: array[layer], params["layers"])
         y = norm(x, p["norm1"]["scale"])
-        q, k, v = (y @ p[f"attention_{n}"]["kernel"] for n in "qkv")
+        q, k, v = (dense(y, p[f"attention_{n}"]) for n in "qkv")
+        back = np.arange(length)[:, None] - np.arange(length)
+        seen = (back >= 0) & (back < (c.window or length))
         read = []
         for head in range(c.heads):
             own = slice(head * c.head_dim, (head + 1) * c.head_dim)
             group = head // (c.heads // c.kv_heads)
             shared = slice(group * c.head_dim, (group + 1) * c.head_dim)
-            logits = turn(q[:, own], c.rope_theta) @ turn(k[:, shared], c.rope_theta).T
-            logits = np.where(np.tri(length, dtype=bool), logits / np.sqrt(c.head_dim), -np.inf)
+            one, other = q[:, own], k[:, shared]
+            if c.qk_norm:
+                one, other = norm(one, p["norm_q"]["scale"]), norm(other, p["norm_k"]["scale"])
+            logits = turn(one, c.rope_theta) @ turn(other, c.rope_theta).T
+            logits = np.where(seen, logits / np.sqrt(c.head_dim), -np.inf)
             weights = np.exp(logits)
             read.append(weights / weights.sum(-1, keepdims=True) @ v[:, shared])
-        x = x + np.concatenate(read, -1) @ p["attention_out"]["kernel"]
+        x = x + dense(np.concatenate(read, -1), p["attention_out"])
         y = norm(x, p["norm2"]["scale"])
-        gate = y @ p["mlp_gate"]["kernel"]
+        gate = dense(y, p["mlp_gate"])
         gate = gate / (1 + np.exp(-gate))
-        x = x + (gate * (y @ p["mlp_in"]["kernel"])) @ p["mlp_out"]["kernel"]
+        x = x + dense(gate * dense(y, p["mlp_in"]), p["mlp_out"])
     head = params["embedding"].T if c.tie_embeddings else params["head"]
     return norm(x, params["norm"]["scale"]) @ head
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_grouped_queries_rotary_and_swiglu_as_written_out(random_params, tied):
-    decoder = dataclasses.replace(DECODER, tie_embeddings=tied)
+@pytest.mark.parametrize("settings", [{}, {"tie_embeddings": False}, ALL], ids=str)
+def test_grouped_queries_rotary_and_swiglu_as_written_out(random_params, settings):
+    decoder = dataclasses.replace(DECODER, **settings)
     config = dataclasses.replace(LvlmConfig.tiny(), decoder=decoder)
     params = random_params(config)
     tokens = np.random.default_rng(0).integers(5, 20, (2, 7))

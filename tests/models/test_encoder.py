@@ -20,6 +20,10 @@ def dense(x, p):
     return x @ p["kernel"] + p["bias"]
 
 
+def quick_gelu(x):
+    return x / (1 + np.exp(-1.702 * x))
+
+
 def gelu(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
@@ -27,16 +31,19 @@ def gelu(x):
 def by_hand(config, params, pixels):
     """The encoder as the paper has it, frame by frame: (tokens [N,D], response [N])."""
     grid, size = config.grid, config.patch_size
-    x = pixels.astype(np.float32) / 127.5 - 1
+    act = gelu if config.activation == "gelu_tanh" else quick_gelu
+    x = (pixels.astype(np.float32) / 255 - np.array(config.mean)) / np.array(config.std)
     patches = [
         x[size * i : size * (i + 1), size * j : size * (j + 1)].ravel()
         for i in range(grid)
         for j in range(grid)
     ]
-    x = dense(np.stack(patches), params["patch"])
+    x = np.stack(patches) @ params["patch"]["kernel"] + params["patch"].get("bias", 0)
     if config.cls_token:
         x = np.concatenate([params["cls"][None], x])
     x = x + params["position"]
+    if config.pre_norm:
+        x = norm(x, params["norm_pre"])
     for layer in range(config.depth):
         p = jax.tree.map(lambda array, layer=layer: array[layer], params["layers"])
         y = norm(x, p["norm1"])
@@ -47,22 +54,36 @@ def by_hand(config, params, pixels):
         weights = np.exp(q @ k.swapaxes(1, 2) / np.sqrt(q.shape[-1]))
         weights /= weights.sum(-1, keepdims=True)
         x = x + dense((weights @ v).swapaxes(0, 1).reshape(len(y), -1), p["attention_out"])
-        x = x + dense(gelu(dense(norm(x, p["norm2"]), p["mlp_in"])), p["mlp_out"])
+        x = x + dense(act(dense(norm(x, p["norm2"]), p["mlp_in"])), p["mlp_out"])
     if config.cls_token:
         row = weights[:, 0, 1:]
         response = (row / row.sum(-1, keepdims=True)).mean(0)
     else:
         response = weights.mean((0, 1))
-    x = norm(x, params["norm"])
+    if config.post_norm:
+        x = norm(x, params["norm"])
     return x[1:] if config.cls_token else x, response
 
 
-@pytest.mark.parametrize("cls_token", [True, False])
-def test_tokens_and_response_are_those_worked_out_by_hand(random_params, cls_token):
-    encoder = dataclasses.replace(EncoderConfig.tiny(), cls_token=cls_token)
+CLIP = {
+    "image_size": 35,  # of which the last 3 pixels are no whole patch
+    "pre_norm": True,
+    "post_norm": False,
+    "patch_bias": False,
+    "activation": "quick_gelu",
+    "mean": (0.5, 0.4, 0.3),
+    "std": (0.2, 0.3, 0.4),
+}
+
+
+@pytest.mark.parametrize("settings", [{}, {"cls_token": False}, CLIP], ids=["cls", "mean", "clip"])
+def test_tokens_and_response_are_those_worked_out_by_hand(random_params, settings):
+    encoder = dataclasses.replace(EncoderConfig.tiny(), **settings)
     config = dataclasses.replace(LvlmConfig.tiny(), encoder=encoder)
     params = random_params(config)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 2, 32, 32, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (2, 2, encoder.image_size, encoder.image_size, 3), np.uint8
+    )
     only = {"encoder": params["encoder"]}
     found = jax.jit(partial(lvlm.encode, config))(only, pixels)
     assert found.tokens.shape == (2, 2, encoder.tokens, encoder.width)

@@ -59,8 +59,10 @@ def test_enough_is_where_more_is_no_longer_seen_to_help(studied):
     results = studied("amount", "full", spread=0.0)
     shares = {"0 %": 80, "1 %": 90, "3 %": 85, "10 %": 89, "30 %": 91, "100 %": 90, "200 %": 90}
     for name, right in shares.items():
-        results.cells[name]["scores"]["clips"]["colour"].update(total=100, right=[right] * 3)
-        results.cells[name]["scores"]["clips"]["shape"].update(total=100, right=[50, 50, 50])
+        results.cells[name]["scores"]["clips"]["colour"].update(
+            total=10_000, right=[100 * right] * 3
+        )
+        results.cells[name]["scores"]["clips"]["shape"].update(total=10_000, right=[5000] * 3)
     cells = list(shares)
     # 1 % equals the last too, but 3 % after it does not.
     assert verdicts.enough(results, cells, "clips", ["colour"]) == "30 %"

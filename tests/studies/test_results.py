@@ -53,7 +53,13 @@ def test_an_estimate_of_one_seed_holds_the_questions_alone():
 
 def test_a_difference_is_taken_seed_by_seed():
     found = results(a={"direction": [60, 70, 80]}, b={"direction": [50, 60, 70]})
-    assert found.difference("a", "b", "clips", "temporal") == pytest.approx((0.1, 0.0))
+    mean, half = found.difference("a", "b", "clips", "temporal")
+    assert mean == pytest.approx(0.1)
+    # The seeds agree, and another draw of questions is held in all the same.
+    assert half == pytest.approx(1.96 * math.sqrt((0.7 * 0.3 + 0.6 * 0.4) / 100))
+    apart = results(a={"direction": [60, 70, 80]}, b={"direction": [60, 60, 60]})
+    wider = apart.difference("a", "b", "clips", "temporal").half
+    assert wider == pytest.approx(math.hypot(half, T2 * 0.1 / math.sqrt(3)), rel=1e-6)
 
 
 def test_a_difference_of_one_seed_is_of_two_draws_of_questions():
@@ -68,7 +74,10 @@ def test_a_ratio_is_taken_seed_by_seed():
     mean, half = found.ratio("a", "b", "clips", "temporal")
     ratios = np.array([0.9, 0.8, 0.9])
     assert mean == pytest.approx(ratios.mean())
-    assert half == pytest.approx(T2 * ratios.std(ddof=1) / math.sqrt(3))
+    a, b = 148 / 300, 170 / 300
+    questions = math.sqrt((a * (1 - a) + ratios.mean() ** 2 * b * (1 - b)) / 100) / b
+    seeds = T2 * ratios.std(ddof=1) / math.sqrt(3)
+    assert half == pytest.approx(math.hypot(seeds, 1.96 * questions))
 
 
 def test_a_ratio_to_nothing_is_unknown():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fewvid.checkpoints.families.said import refuse_other
+from fewvid.checkpoints.families.refusals import refuse_other
 from fewvid.checkpoints.mapping import TURN, Layout, Row, dense, norm
 from fewvid.errors import UserError
 from fewvid.models.config import DecoderConfig

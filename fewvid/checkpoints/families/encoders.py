@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fewvid.checkpoints.families.said import refuse_other
+from fewvid.checkpoints.families.refusals import refuse_other
 from fewvid.checkpoints.mapping import PATCHES, Layout, Row, dense, norm
 from fewvid.errors import UserError
 from fewvid.models.config import EncoderConfig

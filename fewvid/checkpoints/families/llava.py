@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fewvid.checkpoints.families import decoders, encoders
-from fewvid.checkpoints.families.said import refuse_other
+from fewvid.checkpoints.families.refusals import refuse_other
 from fewvid.checkpoints.mapping import Layout, Row, dense
 from fewvid.errors import UserError
 from fewvid.models.config import AdapterConfig, LvlmConfig, SamplerConfig
@@ -86,4 +86,15 @@ def write_config(c: LvlmConfig, image_token: int) -> dict[str, Any]:
         "vision_feature_layer": -1,  # layers behind the one that is read are not kept
         "vision_feature_select_strategy": "default" if c.encoder.cls_token else "full",
         "tie_word_embeddings": c.decoder.tie_embeddings,
+    }
+
+
+def processor(c: LvlmConfig, tokenizer: Any, image_token: int) -> dict[str, Any]:
+    """Their processor_config.json: how many placeholders a picture takes, and their name."""
+    return {
+        "processor_class": "LlavaProcessor",
+        "patch_size": c.encoder.patch_size,
+        "image_token": tokenizer.convert_ids_to_tokens(image_token),
+        "num_additional_image_tokens": int(c.encoder.cls_token),
+        "vision_feature_select_strategy": "default" if c.encoder.cls_token else "full",
     }

@@ -43,7 +43,7 @@ def read(folder: Path, family: str, size: int) -> dict[str, Any]:
         sides = _sides(values.get(key))
         if sides and sides != {size} and (key == "size" or found["fit"] == "crop"):
             raise UserError(
-                f"{folder} prepares pictures of {key} {sides}, its encoder wants {size}"
+                f"{folder} prepares pictures of {key} {_said(sides)}, its encoder wants {size}"
             )
     return found
 
@@ -89,3 +89,7 @@ def _sides(size: Any) -> set[int]:
         size.values() if isinstance(size, Mapping) else size if isinstance(size, list) else [size]
     )
     return {int(value) for value in values if value is not None}
+
+
+def _said(sides: set[int]) -> str:
+    return " x ".join(map(str, sorted(sides)))
