@@ -158,9 +158,8 @@ def write_file(file: Path, tensors: Mapping[str, Tensor], framework: str = "np")
 
 
 def _bytes(piece: np.ndarray, dtype: np.dtype) -> memoryview:
-    return memoryview(
-        np.ascontiguousarray(piece.astype(dtype, copy=False)).view(np.uint8).reshape(-1)
-    )
+    plain = np.ascontiguousarray(piece.astype(dtype, copy=False))
+    return plain.view(np.uint8).reshape(-1).data
 
 
 def _files_of(folder: Path) -> list[Path]:
