@@ -46,11 +46,17 @@ def _lines(results: Results, report: Report) -> list[str]:
         "```bash",
         values["command"],
         "```",
-        f"{values['device']}, {values['minutes']:g} minutes of training and exams, "
-        f"fewvid {values['versions']['fewvid']}, jax {values['versions']['jax']}, "
-        f"{values['date']}. All numbers are in [results.json](results.json).",
+        f"Made on {_where(results)}, {values['minutes']:g} minutes of training and exams (without "
+        f"drawing and the image model); the page of {values['date']}. All numbers are in "
+        "[results.json](results.json).",
     ]
     return lines
+
+
+def _where(results: Results) -> str:
+    """The devices and versions of all cells: they need not be those that wrote the page."""
+    made_on = {where for cell in results.cells.values() for where in cell["made_on"]}
+    return "; ".join(sorted(made_on))
 
 
 def _recipe(results: Results) -> list[str]:

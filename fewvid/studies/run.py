@@ -58,7 +58,8 @@ def run(
         raise UserError(f"config.study is {study.study!r}, wanted one of {', '.join(REPORTS)}")
     started = time.monotonic()
     base = image_model.ensure(study.scale, base_dir or out / "base", say)
-    store = Store(cells_dir or out / "cells", base.digest)
+    here = f"{_device()}, fewvid {version}, jax {jax.__version__}"
+    store = Store(cells_dir or out / "cells", base.digest, here)
     if not _train_missing(study, base, store, say, started, minutes):
         return None
     cells = {}

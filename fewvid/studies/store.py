@@ -24,11 +24,13 @@ from fewvid.studies.results import Scores
 class Store:
     """A folder with a JSON file a cell, and its parameters where it was trained.
 
-    base: a digest of the image model that cells start from.
+    base: a digest of the image model that cells start from. here: the device and versions, noted
+    beside what is stored.
     """
 
     folder: Path
     base: str
+    here: str = ""
 
     def find(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any] | None:
         """What was stored: `scores` of the cell's exams and `seconds`; None if any is missing."""
@@ -37,7 +39,7 @@ class Store:
         if not set(wanted.values()) <= stored["exams"].keys():
             return None
         scores = {name: stored["exams"][key] for name, key in wanted.items()}
-        return {"scores": scores, "seconds": stored["seconds"]}
+        return {"scores": scores, "seconds": stored["seconds"], "made_on": stored["made_on"]}
 
     def keep(self, study: StudyConfig, cell: CellConfig, scores: Scores, seconds: float) -> None:
         """Stores scores beside what is known of other exams. seconds: what they took."""
@@ -77,11 +79,14 @@ class Store:
 
     def _read(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any]:
         file = self._file(study, cell, ".json")
-        return json.loads(file.read_text()) if file.is_file() else {"exams": {}, "seconds": 0.0}
+        nothing = {"exams": {}, "seconds": 0.0, "made_on": []}
+        return json.loads(file.read_text()) if file.is_file() else nothing
 
     def _write(self, study: StudyConfig, cell: CellConfig, exams: Any, seconds: float) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        values = {"cell": asdict(cell), "seeds": study.seeds, "seconds": seconds, "exams": exams}
+        made_on = sorted({*self._read(study, cell)["made_on"], self.here})
+        values = {"cell": asdict(cell), "seeds": study.seeds, "made_on": made_on}
+        values |= {"seconds": seconds, "exams": exams}
         file = self._file(study, cell, ".json")
         beside = file.with_suffix(".part")
         beside.write_text(json.dumps(values))

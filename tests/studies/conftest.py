@@ -63,7 +63,8 @@ def made_up(study: StudyConfig, *, seeds: int = 0, spread: float = 0.006, only=N
                     "total": total,
                     "right": [round(share * total) for share in found],
                 }
-        cells[cell.name] = {"config": asdict(cell), "scores": scores, "seconds": 60.0}
+        about = {"scores": scores, "seconds": 60.0, "made_on": ["1 x some device, fewvid 0"]}
+        cells[cell.name] = {"config": asdict(cell), **about}
     values = {
         "study": study.study,
         "command": f"python -m fewvid study {study.study}",

@@ -103,9 +103,9 @@ def _hungriest(results: Results, dimensions: Sequence[str]) -> str:
     name = max(gained, key=lambda one: gained[one].mean)
     if gained[name].mean <= 0:
         return "No temporal dimension gains from 10 to 100 %"
-    if not verdicts.apart(gained):
+    if not verdicts.apart(gained, name):
         return (
-            "From 10 to 100 % no temporal dimension is seen to gain more than others: "
+            "From 10 to 100 % no temporal dimension is seen to gain more than all others: "
             f"{verdicts.extent(gained)}"
         )
     return f"From 10 to 100 %, {name} gains most: {verdicts.short(gained[name])} points"

@@ -51,7 +51,7 @@ def findings(results: Results) -> Sequence[str]:
             f"On {kind} questions K = {keep} by attention does worst with {worst}: "
             f"{verdicts.points(lost[worst])} against all tokens, and best with {best}: "
             f"{verdicts.points(lost[best])}"
-            + ("" if verdicts.apart(lost) else ", which the intervals do not tell apart")
+            + ("" if verdicts.apart(lost, worst) else ", which the intervals do not tell apart")
             + f". It is seen below all tokens on {len(below)} of "
             f"{len(lost)} kinds of clips ({', '.join(below) or 'none'})."
         )
@@ -71,13 +71,13 @@ def _loses_most(lost: dict[str, Estimate], kind: str) -> str:
     worst = min(lost, key=lambda exam: lost[exam].mean)
     if lost[worst].mean >= 0:
         return f"On {kind} questions attention loses nothing on any kind of clips"
-    if verdicts.apart(lost):
+    if verdicts.apart(lost, worst):
         return (
             f"On {kind} questions attention loses most with {worst}: "
             f"{verdicts.short(lost[worst])} points"
         )
     return (
-        f"On {kind} questions no kind of clips is seen to lose more than others: "
+        f"On {kind} questions no kind of clips is seen to lose more than all others: "
         f"{verdicts.extent(lost)}"
     )
 

@@ -93,9 +93,9 @@ def _worst(results: Results, dimensions: Sequence[str]) -> str:
     name = min(lost, key=lambda one: lost[one].mean)
     if lost[name].mean >= 0:
         return f"No temporal dimension is lower with K = {keep} than with {tokens}"
-    if not verdicts.apart(lost):
+    if not verdicts.apart(lost, name):
         return (
-            f"With K = {keep} no temporal dimension is seen to lose more than others: "
+            f"With K = {keep} no temporal dimension is seen to lose more than all others: "
             f"{verdicts.extent(lost)}"
         )
     return f"With K = {keep}, {name} loses most: {verdicts.short(lost[name])} points"

@@ -83,8 +83,8 @@ def by_kind(results: Results, file: Path) -> None:
         best = max(differences, key=lambda name: differences[name].mean)
         apart.set_title(
             f"Most for {best}: {verdicts.short(differences[best])} points"
-            if verdicts.apart(differences)
-            else f"No dimension is seen to differ from others: {verdicts.extent(differences)}"
+            if verdicts.apart(differences, best)
+            else f"No dimension gains more than all others: {verdicts.extent(differences)}"
         )
 
 

@@ -53,10 +53,11 @@ def short(gained: Estimate) -> str:
     return _signed(gained) + f" (± {100 * gained.half:.1f})" * unsure
 
 
-def apart(found: Mapping[str, Estimate]) -> bool:
-    """Whether the lowest is seen below the highest: their intervals do not meet."""
-    ranked = sorted(found.values(), key=lambda one: one.mean)
-    return len(ranked) == 1 or ranked[0].high < ranked[-1].low
+def apart(found: Mapping[str, Estimate], name: str) -> bool:
+    """Whether one stands apart from all others: its interval meets none of theirs."""
+    one = found[name]
+    others = [other for key, other in found.items() if key != name]
+    return all(one.high < other.low or other.high < one.low for other in others)
 
 
 def extent(found: Mapping[str, Estimate]) -> str:
