@@ -17,4 +17,9 @@ def get_config(arg: str = "full") -> ConfigDict:
         recipes.cell(size, f"{100 * share:g} %", clips=round(share * size.scale.clips))
         for share in shares
     ]
+    if arg != "tiny":  # whether more would help if there were time for it
+        cells += [
+            recipes.cell(size, f"{name}, twice the steps", clips=clips, steps=2 * size.scale.steps)
+            for name, clips in (("100 %", size.scale.clips), ("200 %", 2 * size.scale.clips))
+        ]
     return recipes.study("amount", size, cells)

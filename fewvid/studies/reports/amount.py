@@ -18,8 +18,9 @@ TEMPORAL, DIRECTION, KEPT, MOST_LOST = 0.85, 0.80, 0.97, 0.01
 
 
 def _order(results: Results) -> list[str]:
-    """Cells from no clips to the most."""
-    return sorted(results.cells, key=lambda name: results.config(name)["clips"])
+    """Cells from no clips to the most, those that were trained as long as all."""
+    alike = [name for name in results.cells if not results.config(name)["steps"]]
+    return sorted(alike, key=lambda name: results.config(name)["clips"])
 
 
 def findings(results: Results) -> Sequence[str]:
@@ -47,6 +48,11 @@ def findings(results: Results) -> Sequence[str]:
         more = [results.difference(cells[-1], WHOLE, "clips", kind) for kind in kinds]
         parts = [f"{verdicts.points(m)} ({kind})" for m, kind in zip(more, kinds, strict=True)]
         lines.append(f"{cells[-1]} against 100 %: {', '.join(parts)}.")
+    for name in results.cells:
+        if results.config(name)["steps"]:  # more clips may want more steps to be of use
+            more = [results.difference(name, WHOLE, "clips", kind) for kind in kinds]
+            parts = [f"{verdicts.points(m)} ({kind})" for m, kind in zip(more, kinds, strict=True)]
+            lines.append(f"{name}, against 100 %: {', '.join(parts)}.")
     return lines
 
 
