@@ -10,7 +10,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     tokens, learned = {"queries": "tokens"}, {"queries": "learned", "count": size.keep}
     named: dict[str, tuple[dict, dict]] = {
@@ -20,6 +20,7 @@ def get_config(arg: str = "full") -> ConfigDict:
         "tokens, after": (tokens, {"site": "after"}),
         "learned, before": (learned, {"site": "before"}),
         "learned, after": (learned | {"count": 2 * size.keep}, {"site": "after"}),
+        "tokens, before, encoder's response": (tokens, {"response": "encoder"}),
         "mlp": ({"queries": "mlp"}, {"response": "encoder"}),
     }
     if arg == "tiny":

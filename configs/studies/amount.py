@@ -9,12 +9,12 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     shares = (0.1, 1) if arg == "tiny" else (0.01, 0.03, 0.1, 0.3, 1, 2)
     cells = [recipes.cell(size, "0 %", strategy="images", clips=0)]
     cells += [
-        recipes.cell(size, f"{100 * share:g} %", clips=round(share * size.clips))
+        recipes.cell(size, f"{100 * share:g} %", clips=round(share * size.scale.clips))
         for share in shares
     ]
     return recipes.study("amount", size, cells)

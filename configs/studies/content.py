@@ -10,7 +10,7 @@ from fewvid.studies.config import ExamConfig
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     variants = {
         "still": {"motion": "still"},

@@ -17,9 +17,9 @@ MIXED = (
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
-    few = max(1, size.clips // 10)
+    few = max(1, size.scale.clips // 10)
     cells = [recipes.cell(size, "all", clips=few)]
     scenes = {
         "3 forms, 6 colours": (3, 6),

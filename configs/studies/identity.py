@@ -10,7 +10,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     names = ("random", "attention", "density_merge") if arg == "tiny" else tuple(SAMPLERS)
     cells = [

@@ -9,7 +9,7 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     keeps = [size.tokens // part for part in ((8, 1) if arg == "tiny" else (16, 8, 4, 2, 1))]
     cells = [recipes.cell(size, f"K = {keep}", keep=keep) for keep in keeps]

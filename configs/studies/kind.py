@@ -10,9 +10,9 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
-    few = max(1, size.clips // 10)
+    few = max(1, size.scale.clips // 10)
     cells = [
         recipes.cell(size, kind, kind=kind, clips=few) for kind in ("temporal", "mixed", "static")
     ]

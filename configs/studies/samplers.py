@@ -11,10 +11,10 @@ from fewvid.studies import recipes
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
-    keeps = (size.keep,) if arg == "tiny" else (16, 64)
-    names = ("random", "attention", "maxmin") if arg == "tiny" else tuple(SAMPLERS)
+    keeps = (size.keep,) if arg == "tiny" else [size.tokens // part for part in (16, 8, 4)]
+    names = ("random", "attention") if arg == "tiny" else tuple(SAMPLERS)
     cells = [recipes.cell(size, "all tokens", keep=size.tokens)]
     for keep in keeps:
         for name in names:

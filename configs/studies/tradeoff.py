@@ -11,9 +11,9 @@ from fewvid.studies.config import ExamConfig
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
-    keeps, counts = (8, 16, 32, 64, 128), (2, 4, 8, 16)
+    keeps, counts = [size.tokens // part for part in (32, 16, 8, 4, 2)], (2, 4, 8, 16)
     if arg == "tiny":
         keeps, counts = (2, 4), (4, 8)
     longest = {"frames": counts[-1]}
@@ -21,7 +21,7 @@ def get_config(arg: str = "full") -> ConfigDict:
     for frames in counts:
         shared = {"variant": longest, "frames": frames, "exams": ("clips",)}
         model = f"T = {frames}"
-        cells.append(recipes.cell(size, model, keep=size.keep, train_keep=keeps, **shared))
+        cells.append(recipes.cell(size, model, keep=size.keep, train_keep=tuple(keeps), **shared))
         cells += [
             recipes.cell(size, f"{model}, K = {keep}", keep=keep, of=model, **shared)
             for keep in keeps

@@ -11,7 +11,7 @@ from fewvid.studies.config import ExamConfig
 
 
 def get_config(arg: str = "full") -> ConfigDict:
-    """arg: `tiny` or `full`."""
+    """arg: `tiny`, `laptop` or `full`."""
     size = recipes.size(arg)
     exams = [
         recipes.CLIPS,

@@ -19,6 +19,8 @@ from fewvid.commands import places
 from fewvid.commands.configs import keep_compiled, read_config, with_overrides
 from fewvid.errors import UserError
 
+UNFINISHED = 75  # EX_TEMPFAIL of sysexits.h: try again
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `study`."""
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE[:ARG]",
-        help="default configs/studies/NAME.py:full, for a GPU; :tiny runs anywhere in minutes",
+        help="default configs/studies/NAME.py:full, for a GPU; :laptop for two cores, :tiny to try",
     )
     parser.add_argument("--out", required=True, type=places.path, help="where the page goes")
     parser.add_argument(
@@ -39,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cells", type=places.path, metavar="D", help="finished experiments (default OUT/cells)"
     )
     parser.add_argument(
-        "--minutes", type=float, help="begin nothing new after them; the same command goes on"
+        "--minutes",
+        type=_minutes,
+        help="begin nothing new after them (exit code 75); the same command goes on",
     )
     with_overrides(parser)
 
@@ -81,13 +85,24 @@ def run(args: argparse.Namespace) -> int:
     finally:
         shown.close()
     if found is None:
-        return 0
+        return UNFINISHED
     report = REPORTS[study.study]
     print(f"\n{report.title}\n")
     for finding in report.findings(found):
         print(f"- {finding.replace('**', '')}")
     print(f"\nThe page is {out / 'README.md'}")
     return 0
+
+
+def _minutes(text: str) -> float:
+    """The argparse type of --minutes."""
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not minutes >= 0:
+        raise argparse.ArgumentTypeError(f"must be a number of minutes from 0 on, got {text!r}")
+    return minutes
 
 
 def _command(args: argparse.Namespace, config: str) -> str:

@@ -80,7 +80,12 @@ def draw(whole: Selection, choices: Sequence[Choice], question: str = "") -> Ima
     inner = LABEL + len(picked) * (tile[0] + GAP) - GAP
     title = question or f"Which {whole.kept} of {whole.tokens} tokens does each sampler keep?"
     head = paragraph(title, font(24, bold=True), WHITE, inner)
-    foot = paragraph(caption(dataclasses.replace(whole, sampler="")), font(15), GREY, inner)
+    about = caption(dataclasses.replace(whole, sampler=""))
+    if any(min(c.selection.counts) < max(c.selection.counts) for c in choices):
+        about += " on average"
+    if len(picked) < len(whole.frames):
+        about += f"  ·  {len(picked)} of {len(whole.frames)} frames shown"
+    foot = paragraph(about, font(15), GREY, inner)
     labels = [_label("the frames", "what there is to choose from", "")]
     labels += [_label(c.sampler, description(c.sampler), c.answer) for c in choices]
     heights = [max(tile[1], sum(line.height for line in label)) + GAP for label in labels]

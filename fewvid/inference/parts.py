@@ -49,7 +49,7 @@ def select(
     features: lvlm.Features,
     times: jax.Array,
     rng: jax.Array,
-    question: jax.Array | None,
+    question: jax.Array | None = None,
     *,
     config: LvlmConfig,
     keep: int,

@@ -33,9 +33,11 @@ DISPLACEMENT_SCALE = 8.0
 DROPPED = -1e9
 LEAST = 1e-9  # of a weight whose logarithm is taken
 
-# (candidates float[B,T,N,D], response float32[B,T,N], a function that brings candidates into the
-# decoder's width, where they can be compared with words) -> what was kept; None keeps everything.
-Sample = Callable[[jax.Array, jax.Array, Callable[[jax.Array], jax.Array]], Selection]
+# (candidates float[B,T,N,W], response float32[B,T,N], a function that brings candidates into the
+# decoder's width, where they can be compared with words, and float[B,T,N,D] by which they are
+# compared with each other: the encoder's tokens, which know nothing of the adapter's places)
+# -> what was kept; None keeps everything.
+Sample = Callable[[jax.Array, jax.Array, Callable[[jax.Array], jax.Array], jax.Array], Selection]
 
 
 class Visual(NamedTuple):
@@ -132,11 +134,16 @@ class Adapter(nn.Module):
 
     def _pass(self, tokens: jax.Array, x: jax.Array, response: jax.Array, sample: Sample | None):
         """No attention: the kept tokens as they are."""
-        selection = sample(x, response, self._say) if sample else None
+        selection = sample(x, response, self._say, tokens) if sample else None
         changed = None
         if self.config.change:
             difference = [jnp.abs(x[:, 1:] - then) for then in earlier(x)]
-            changed = gather(self._since(difference, self._moved(tokens, tokens)), selection)
+            if selection is None or selection.frames is not None:
+                changed = gather(self._since(difference, self._moved(tokens, tokens)), selection)
+            else:  # matching is what costs: only for what is kept
+                later = jax.tree.map(lambda part: part[:, 1:], selection)
+                moved = self._moved(tokens, gather(tokens, selection))
+                changed = self._since([gather(d, later) for d in difference], moved)
         x = gather(x, selection)
         if selection is not None and self.sampler.site == "before":
             x = self._scaled(x, selection.weights)
@@ -150,7 +157,7 @@ class Adapter(nn.Module):
         start = jnp.broadcast_to(self.queries.astype(self.dtype), shape) if learned else x
         if self.sampler.response == "adapter" or (learned and not first):
             response = self._response(self._q(start), self._heads(self.k(x)))
-        selection = sample(x, response, self._say) if sample and first else None
+        selection = sample(x, response, self._say, tokens) if sample and first else None
         over_clip = selection is not None and selection.frames is not None
         # shown: what the queries, or what they read, show; bias: of the tokens that they read
         keys, shown, bias = x, tokens, None
@@ -180,7 +187,7 @@ class Adapter(nn.Module):
                 moved = [self._weights(q, k, bias)[:, 1:] @ m for m in moved]
             changed = self._since([jnp.abs(read[:, 1:] - old) for old in then], moved)
         if sample and not first:
-            selection = sample(seen, response, self._say)
+            selection = sample(seen, response, self._say, seen)
         if not first or (over_clip and not learned):  # that worked out all N, of which it takes K
             seen = gather(seen, selection)
             changed = None if changed is None else gather(changed, selection)

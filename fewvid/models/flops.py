@@ -20,6 +20,7 @@ PAIRS = {
     "density_merge": 1,
 }
 READS_RESPONSE = ("attention", "attention_merge", "attention_diverse")
+WITHOUT_ATTENTION = ("mlp", "projector")
 MERGES = ("pool", "attention_merge", "density_merge")
 
 
@@ -36,35 +37,37 @@ def sampler(config: LvlmConfig, keep: int, name: str) -> int:
     n, width = config.encoder.tokens, config.adapter.width
     if kept_tokens(config, keep) == n:
         return 0
-    queries = config.adapter.count if config.adapter.queries == "learned" else n
-    response = 2 * queries * n * width
-    if config.sampler.response == "encoder" or config.adapter.queries in ("mlp", "projector"):
-        response = 0  # the encoder's work
+    response, alone = 0, config.adapter.queries in WITHOUT_ATTENTION  # the encoder's costs nothing
+    if config.sampler.response == "adapter" and name in READS_RESPONSE and not alone:
+        learned = config.adapter.queries == "learned"
+        response = 2 * n * width**2 + 2 * (config.adapter.count if learned else n) * n * width
     return (
-        (response if name in READS_RESPONSE else 0)
+        response
         + PAIRS.get(name, 0) * 2 * n**2 * width
         + (2 * keep * n * width if name in MERGES else 0)
     )
 
 
-def adapter(config: LvlmConfig, keep: int) -> int:
-    """Of one frame, at site `before`, for K = keep."""
+def adapter(config: LvlmConfig, keep: int, frames: int) -> int:
+    """Of a clip, at site `before`, for K = keep."""
     a, n, width = config.adapter, config.encoder.tokens, config.adapter.width
-    out = visual_tokens_per_frame(config, keep)
+    learned, out = a.queries == "learned", visual_tokens_per_frame(config, keep)
     if a.queries == "projector":
-        return 2 * out * width * (config.encoder.width + config.decoder.width)
-    read = kept_tokens(config, keep) if a.queries == "learned" else n
-    asked = a.count if a.queries == "learned" else n
+        return 2 * frames * out * width * (config.encoder.width + config.decoder.width)
+    read = kept_tokens(config, keep) if learned else n  # tokens that a query reads
+    once = 0 if a.queries == "mlp" else 4 * out * read * width  # scores, and means of values
     total = 2 * n * config.encoder.width * width
-    once = 4 * out * read * width  # one read of a frame: scores, and the mean of the values
     if a.queries != "mlp":
-        total += 2 * (asked + 2 * n) * width**2 + once + 2 * out * width**2
+        total += 4 * (out + read) * width**2 + once  # queries and outputs, keys and values
     total += 2 * out * 8 * width**2 + 2 * out * width * config.decoder.width
-    if a.change:
-        match = 2 * out * n * (config.encoder.width + PHASES)
-        total += COMPARED * (2 * match + (0 if a.queries == "mlp" else once))
-        total += 2 * out * COMPARED * (width + PHASES) * config.decoder.width
-    return total
+    if not a.change:
+        return frames * total
+    shown = kept_tokens(config, keep)
+    match = 2 * shown * n * (config.encoder.width + PHASES)
+    later = COMPARED * once + (COMPARED + 1) * match  # each frame but the first; itself too
+    later += 2 * out * read * width if learned else 0
+    said = 2 * out * COMPARED * (width + PHASES) * config.decoder.width
+    return frames * (total + said) + (frames - 1) * later
 
 
 def decoder(config: LvlmConfig, length: int) -> int:
@@ -82,6 +85,6 @@ def clip(config: LvlmConfig, keep: int, name: str, frames: int, text: int) -> di
     return {
         "encoder": frames * encoder(config),
         "sampler": frames * sampler(config, keep, name),
-        "adapter": frames * adapter(config, keep),
+        "adapter": adapter(config, keep, frames),
         "decoder": decoder(config, length),
     }

@@ -147,13 +147,12 @@ def see(
     sample = None
     if not everything:
         strategy = samplers.find(sampler or config.sampler.name)
-        # Where there is a question its words are compared with what tokens say to the decoder, and
-        # tokens with each other as they are.
-        sample = lambda tokens, response, say: strategy(  # noqa: E731
+        # Where there is a question its words are compared with what tokens say to the decoder.
+        sample = lambda tokens, response, say, keys: strategy(  # noqa: E731
             tokens if query is None else say(tokens),
             keep=kept,
             response=response,
-            keys=None if query is None else tokens,
+            keys=keys,
             query=query,
             rng=rng,
             frame_mask=frame_mask,

@@ -41,7 +41,7 @@ class Projector(nn.Module):
         first = self.sampler.site == "before"
         x = tokens if first else self._say(tokens)
         say = self._say if first else lambda said: said
-        selection = sample(x, response, say) if sample else None
+        selection = sample(x, response, say, x) if sample else None
         x = gather(x, selection)
         if selection is not None and self.sampler.weighting == "scale":
             x = x * selection.weights[..., None].astype(x.dtype)

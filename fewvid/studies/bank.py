@@ -98,16 +98,20 @@ def _table(rows: list, fill: int) -> jax.Array:
 
 
 def choose(rng: jax.Array, asked: jax.Array, weight: jax.Array, count: int) -> jax.Array:
-    """Draws `count` different questions for each row, int32[B,S]; NOTHING where there are fewer.
+    """Draws `count` questions for each row, int32[B,S]; NOTHING for a row that may be asked none.
 
     asked int[B,Q]; weight float32[n] of each question of the bank, 0 for one never to be drawn.
-    Without replacement, in proportion to the weights (Gumbel top-k; Vieira 2014, Kool et al. 2019).
+    Without replacement, in proportion to the weights (Gumbel top-k; Vieira 2014, Kool et al. 2019);
+    where there are fewer than `count` they come again, so that every row has as many answers,
+    whatever kinds of questions are asked.
     """
     there = jnp.where(asked == NOTHING, 0.0, weight[asked])
     score = jnp.log(there) + jax.random.gumbel(rng, asked.shape)
     best, place = jax.lax.top_k(score, count)
     drawn = jnp.take_along_axis(asked.astype(jnp.int32), place, axis=1)
-    return jnp.where(jnp.isneginf(best), NOTHING, drawn)
+    different = (~jnp.isneginf(best)).sum(axis=1, keepdims=True)
+    again = jnp.take_along_axis(drawn, jnp.arange(count) % jnp.maximum(different, 1), axis=1)
+    return jnp.where(different > 0, again, NOTHING)
 
 
 def lay_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -34,11 +35,12 @@ Say = Callable[[str], None]
 
 
 class Base(NamedTuple):
-    """An image model: sizes, parameters, and how it writes."""
+    """An image model: sizes, parameters, how it writes, and a digest of the parameters."""
 
     config: LvlmConfig
     params: Any
     chat: Chat
+    digest: str
 
 
 def world() -> World:
@@ -52,15 +54,20 @@ def ensure(scale: ScaleConfig, directory: Path, say: Say) -> Base:
     Raises UserError where the directory holds a model of other sizes.
     """
     config = model_of(scale.model, "config.scale.model")
-    if not directory.exists():
+    if scale.start:
+        directory = model_directory.resolve(scale.start)
+    elif not directory.exists():
         _make(scale, config, directory, say)
     found, params, tokenizer = model_directory.load(directory)
     if found != config:
         raise UserError(
-            f"{directory} holds an image model of other sizes than config.scale.model; give "
-            "another --base, or another --out"
+            f"{directory} holds a model of other sizes than config.scale.model; give another "
+            "--base (or config.scale.start), or its sizes as config.scale.model"
         )
-    return Base(config, jax.tree.map(jnp.asarray, params), Chat(tokenizer))
+    digest = hashlib.sha256(
+        b"".join(file.read_bytes() for file in sorted(directory.glob("*.safetensors")))
+    )
+    return Base(config, jax.tree.map(jnp.asarray, params), Chat(tokenizer), digest.hexdigest()[:16])
 
 
 def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> None:
@@ -75,7 +82,7 @@ def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> 
     program = Program(
         model=config,
         keep=scale.base_keep,
-        sampler=config.sampler.name,
+        sampler=scale.base_sampler,
         clips=0,
         pictures=scale.base_batch,
         questions=scale.questions,

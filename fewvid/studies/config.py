@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from fewvid.data.shapes.limits import check_variant
 from fewvid.data.shapes.questions import CHANCE
 from fewvid.data.shapes.variant import Variant
+from fewvid.data.shapes.world import World
 from fewvid.errors import UserError, closest
 from fewvid.models.config import LvlmConfig
 from fewvid.samplers import SAMPLERS
@@ -28,22 +30,21 @@ MEDIA = ("video", "image")
 class ScaleConfig:
     """How large the experiments are, and the recipe that all cells share.
 
-    model: sizes of the image model that all cells start from (see `studies.base`), trained on
-    `base_pictures` pictures for `base_steps` steps of `base_batch` rows at `base_rate`, with K
-    drawn from base_keep. pictures: those that train together with clips. test: how many clips,
-    and as many pictures, an exam asks about. batch_clips and batch_pictures: rows of a step;
-    questions: of a row. rate: the learning rate, and decoder_rate what the decoder's is of it.
+    model: sizes of the image model that all cells start from (see `studies.base`). start: that
+    model, packaged or in a directory; where it is "", it is trained on base_pictures pictures for
+    base_steps steps of base_batch rows at base_rate, with K drawn from base_keep and chosen by
+    base_sampler: such as favour none of those that are compared.
+    clips: 100 % of the videos; the seed decides from where on a cell takes its share of them.
+    pictures: those that train together with clips. test: how many clips, and as many pictures, an
+    exam asks about. batch_clips and batch_pictures: rows of a step; questions: of a row. rate: the
+    learning rate, and decoder_rate and encoder_rate what theirs are of it.
     together: how many runs train at once. temporal_weight: how much likelier than a static
     question a temporal one is drawn, where the kind of the questions is mixed. quick: programs
     compile in half the time and run slower, for runs of seconds.
     """
 
     model: dict[str, Any]
-    base_pictures: int
-    base_steps: int
-    base_batch: int
-    base_rate: float
-    base_keep: tuple[int, ...]
+    clips: int
     pictures: int
     test: int
     steps: int
@@ -56,6 +57,14 @@ class ScaleConfig:
     weight_decay: float
     together: int
     temporal_weight: float = 3.0
+    start: str = ""
+    base_pictures: int = 0
+    base_steps: int = 0
+    base_batch: int = 0
+    base_rate: float = 0.0
+    base_keep: tuple[int, ...] = ()
+    base_sampler: str = "random"
+    encoder_rate: float = 0.1
     dtype: str = "float32"
     quick: bool = False
 
@@ -147,14 +156,20 @@ def check(study: StudyConfig) -> None:
     for name in study.measure:
         _known("config.measure", name, MEASURES)
     for name, value in vars(study.scale).items():
-        least = 0 if name in ("warmup", "weight_decay", "batch_pictures") else 1e-12
+        optional = ("warmup", "weight_decay", "batch_pictures")
+        made = not study.scale.start and name.startswith("base_")
+        least = 0 if name in optional or (name.startswith("base_") and not made) else 1e-12
         if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
             raise UserError(f"config.scale.{name} is too small: {value}")
     for index, cell in enumerate(study.cells):
         _check_cell(study, cell, model, f"config.cells[{index}]")
+    _known("config.scale.base_sampler", study.scale.base_sampler, SAMPLERS)
     for index, exam in enumerate(study.exams):
-        _known(f"config.exams[{index}].medium", exam.medium, MEDIA)
-        Variant(**exam.variant)
+        where = f"config.exams[{index}]"
+        _known(f"{where}.medium", exam.medium, MEDIA)
+        if exam.frames < 0:
+            raise UserError(f"{where}.frames must be 0 (the cell's) or more, got {exam.frames}")
+        _check_variant(exam.variant, f"{where}.variant")
 
 
 def _check_cell(study: StudyConfig, cell: CellConfig, model: LvlmConfig, where: str) -> None:
@@ -171,20 +186,26 @@ def _check_cell(study: StudyConfig, cell: CellConfig, model: LvlmConfig, where: 
     for keep in (cell.keep, *cell.train_keep):
         if not 1 <= keep <= model.encoder.tokens:
             raise UserError(f"{where}: keep must be 1 to {model.encoder.tokens}, got {keep}")
+    for key, least in (("frames", 1), ("clips", 0), ("steps", 0)):
+        if getattr(cell, key) < least:
+            raise UserError(f"{where}.{key} must be at least {least}, got {getattr(cell, key)}")
     if cell.of:
         _known(f"{where}.of", cell.of, [other.name for other in study.cells if not other.of])
-    _variant(cell.variant, f"{where}.variant")
+    _check_variant(cell.variant, f"{where}.variant")
     parts = dict(study.scale.model)
     for key, part in (("adapter", "adapter"), ("sampling", "sampler")):
         parts[part] = {**parts.get(part, {}), **getattr(cell, key)}
     model_of(parts, where)
 
 
-def _variant(values: Mapping[str, Any], where: str) -> Variant:
+def _check_variant(values: Mapping[str, Any], where: str) -> None:
     known = [f.name for f in fields(Variant)]
     for key in values:
         _known(where, key, known)
-    return Variant(**values)
+    try:
+        check_variant(Variant(**values), World.things)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def _known(where: str, name: str, known: Any) -> None:

@@ -14,8 +14,8 @@ from fewvid.inference import parts
 from fewvid.models import flops
 from fewvid.models.config import visual_tokens_per_frame
 from fewvid.studies.base import Base
-from fewvid.studies.cells import model_of
 from fewvid.studies.config import CellConfig, StudyConfig
+from fewvid.studies.plans import model_of
 
 TEXT = 16  # ids of a question with what stands around it
 CLIPS = {"cpu": 4, "gpu": 32, "tpu": 32}  # at once: enough to fill the device

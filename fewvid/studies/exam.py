@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from fewvid.studies.corpus import Corpus, batch
 from fewvid.studies.trial import Program
 
 ROWS = 50  # clips of a batch
+LUCK = 1
 
 
 def ask_all(
@@ -31,22 +32,30 @@ def ask_all(
     count = len(asked)
     size = min(ROWS, count)
     rows = np.resize(np.arange(count), (-(-count // size), size))
-    right = program.jit(partial(_all_rows, program, one_frame))(params, corpus, bank, rows)
-    runs = len(right)
+    runs = len(jax.tree.leaves(params)[0])
+    keys = jax.random.split(jax.random.key(LUCK), runs)  # of random choices, for each run its own
+    right = _compiled(program, one_frame)(params, keys, corpus, bank, rows)
     return np.asarray(right).reshape(runs, -1, asked.shape[1])[:, :count]
 
 
-def _all_rows(program: Program, one_frame: bool, params, corpus: Corpus, bank: Bank, rows):
+@cache
+def _compiled(program: Program, one_frame: bool) -> Any:
+    """The same for every cell that is asked alike."""
+    return program.jit(partial(_all_rows, program, one_frame))
+
+
+def _all_rows(program: Program, one_frame: bool, params, keys, corpus: Corpus, bank: Bank, rows):
     one = partial(_right, program, one_frame)
-    over_runs = jax.vmap(one, in_axes=(0, None, None, None))
-    found = jax.lax.map(lambda part: over_runs(params, corpus, bank, part), rows)
+    over_runs = jax.vmap(one, in_axes=(0, 0, None, None, None))
+    found = jax.lax.map(lambda part: over_runs(params, keys, corpus, bank, part), rows)
     return jnp.moveaxis(found, 1, 0)
 
 
-def _right(program: Program, one_frame: bool, params, corpus: Corpus, bank: Bank, rows):
+def _right(program: Program, one_frame: bool, params, key, corpus: Corpus, bank: Bank, rows):
     """bool[B,Q] for the clips at rows int32[B]."""
     chosen = corpus.asked[rows].astype(jnp.int32)
-    ask = partial(_ask, program, one_frame, params, corpus, bank, rows)
+    rng = jax.random.fold_in(key, rows[0])
+    ask = partial(_ask, program, one_frame, params, rng, corpus, bank, rows)
     if not samplers.asks(program.sampler):
         return ask(chosen)
     # It chooses by the question, so each must stand alone: as in a chat, not with the others.
@@ -58,6 +67,7 @@ def _ask(
     program: Program,
     one_frame: bool,
     params: Any,
+    rng: jax.Array,
     corpus: Corpus,
     bank: Bank,
     rows: jax.Array,
@@ -82,7 +92,7 @@ def _ask(
         seen | text,
         keep=keep,
         sampler=program.sampler,
-        rng=jax.random.key(0),
+        rng=rng,
         dtype=dtype,
         visual_id=program.visual,
     )

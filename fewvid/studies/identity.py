@@ -13,10 +13,10 @@ from fewvid.models import lvlm
 from fewvid.models.attention import segment_mask
 from fewvid.studies.bank import lay_out
 from fewvid.studies.base import Base
-from fewvid.studies.cells import exam_of, model_of
 from fewvid.studies.config import CellConfig, StudyConfig
 from fewvid.studies.corpus import batch
 from fewvid.studies.library import Library
+from fewvid.studies.plans import exam_of, model_of
 
 CLIPS = 16
 PARTS = (1, 2, 8)  # N / K
@@ -67,14 +67,16 @@ def _logits(
     strategy, asks = samplers.find(cell.sampler), samplers.asks(cell.sampler)
     query = lvlm.ask(base.params, text["tokens"], lvlm.asked_in(text)) if asks else None
 
-    def sample(tokens: jax.Array, response: jax.Array, say: Any) -> samplers.Selection:
+    def sample(
+        tokens: jax.Array, response: jax.Array, say: Any, keys: jax.Array
+    ) -> samplers.Selection:
         """As `lvlm.see` has it, which at K = N would not run it."""
         assert keep is not None
         return strategy(
             say(tokens) if asks else tokens,
             keep=keep,
             response=response,
-            keys=tokens if asks else None,
+            keys=keys,
             query=query,
             rng=jax.random.key(0),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,10 +72,17 @@ class Library:
             )
         return self._made[key]
 
-    def keep_only(self, used: Iterable[tuple[tuple[Shelf, ...], bool]]) -> None:
-        """Gives the device's memory of all other corpora back."""
-        used = set(used)
-        self._made = {key: made for key, made in self._made.items() if key in used}
+    def forget_training(self, *, but: Sequence[tuple[Shelf, ...]], encoded: bool) -> None:
+        """Gives back the device's memory of what was trained on; exams are smaller, and stay.
+
+        but: what is to be trained on next, `encoded` or as pixels.
+        """
+        wanted = {(shelves, encoded) for shelves in but}
+        self._made = {
+            key: made
+            for key, made in self._made.items()
+            if key in wanted or all(shelf.split != "train" for shelf in key[0])
+        }
 
 
 def _whole(shelf: Shelf) -> Shelf:

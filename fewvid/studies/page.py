@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from fewvid.studies.reports.report import Report
+from fewvid.studies.reports.report import Columns, Report
 from fewvid.studies.results import Results
 
 FILE = "README.md"
+WIDEST = 5  # columns of estimates
+PAIRED = {
+    True: "Differences and ratios are taken seed by seed; their intervals hold both as well, as if "
+    "each cell had been asked other questions, and so are rather too wide than too narrow.",
+    False: "With one seed, what another seed would change is in no interval.",
+}
 
 
 def write(results: Results, out: Path, report: Report) -> None:
@@ -34,7 +39,7 @@ def _lines(results: Results, report: Report) -> list[str]:
         "",
         "Per cent of questions whose likeliest valid answer is the right one, mean over the "
         f"dimensions of a kind, ± half of a 95 % interval over {study['seeds']} seeds (Student's "
-        "t) and over the questions asked (binomial).",
+        "t) and over the questions asked (binomial). " + PAIRED[study["seeds"] > 1],
         "",
         "## To repeat it",
         "",
@@ -62,14 +67,23 @@ def _recipe(results: Results) -> list[str]:
     ]
 
 
-def table(results: Results, columns: Sequence[tuple[str, str, str]]) -> list[str]:
-    """Markdown: a line a cell, an estimate a column; a dash where a cell did not sit the exam."""
-    heads = ["cell", *(heading for heading, _, _ in columns)]
-    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    for name, cell in results.cells.items():
-        found = [
-            str(results.estimate(name, exam, of)) if exam in cell["scores"] else "–"
-            for _, exam, of in columns
-        ]
-        lines.append(f"| {name} | {' | '.join(found)} |")
-    return lines
+def table(results: Results, columns: Columns) -> list[str]:
+    """Markdown: a line a cell, an estimate a column; a dash where a cell did not sit the exam.
+
+    Where that would be too wide to read, a line an exam and kind, and a column a cell.
+    """
+    rows = [
+        [name, *(_entry(results, name, exam, of) for _, exam, of in columns)]
+        for name in results.cells
+    ]
+    rows.insert(0, ["cell", *(heading for heading, _, _ in columns)])
+    if len(columns) > WIDEST:
+        rows = [list(row) for row in zip(*rows, strict=True)]
+        rows[0][0] = "exam"
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], f"|{'---|' * len(rows[0])}", *lines[1:]]
+
+
+def _entry(results: Results, cell: str, exam: str, of: str) -> str:
+    sat = exam in results.cells[cell]["scores"]
+    return str(results.estimate(cell, exam, of)) if sat else "–"

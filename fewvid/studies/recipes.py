@@ -23,17 +23,17 @@ from fewvid.models.config import (
     SamplerConfig,
 )
 from fewvid.studies.config import CellConfig, ExamConfig, ScaleConfig, StudyConfig
+from fewvid.training.recipes import SHAPES
 
 Config = Any
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a study is. clips: 100 % of the videos; keep: the K of a cell that names none."""
+    """How large a study is. keep: the K of a cell that names none."""
 
     name: str
     seeds: int
-    clips: int
     keep: int
     frames: int
     scale: ScaleConfig
@@ -57,10 +57,10 @@ SIZES = {
     "tiny": Size(
         name="tiny",
         seeds=3,
-        clips=48,
         keep=2,
         frames=8,
         scale=ScaleConfig(
+            clips=48,
             model=_model(16, width=32, depth=1, heads=2, mlp_width=64),
             base_pictures=128,
             base_steps=20,
@@ -81,19 +81,42 @@ SIZES = {
             quick=True,
         ),
     ),
+    # The packaged image model on two cores: a study takes from ten minutes to an hour.
+    "laptop": Size(
+        name="laptop",
+        seeds=3,
+        keep=8,
+        frames=8,
+        scale=ScaleConfig(
+            clips=3000,
+            start="shapes",
+            model=SHAPES.to_dict(),
+            pictures=2000,
+            test=400,
+            steps=400,
+            batch_clips=24,
+            batch_pictures=12,
+            questions=5,
+            rate=3e-3,
+            decoder_rate=0.4,
+            warmup=40,
+            weight_decay=0.02,
+            together=3,
+        ),
+    ),
     "full": Size(
         name="full",
         seeds=3,
-        clips=20_000,
         keep=32,
         frames=8,
         scale=ScaleConfig(
+            clips=20_000,
             model=_model(4),
             base_pictures=60_000,
             base_steps=8000,
             base_batch=128,
             base_rate=1e-3,
-            base_keep=(32,),
+            base_keep=(16, 32, 64, 128, 256),
             pictures=20_000,
             test=1000,
             steps=1500,
@@ -129,7 +152,7 @@ def cell(chosen: Size, name: str, **changes: Any) -> CellConfig:
     """The product's recipe but for `changes`, which are fields of CellConfig."""
     values: dict[str, Any] = {
         "keep": chosen.keep,
-        "clips": chosen.clips,
+        "clips": chosen.scale.clips,
         "frames": chosen.frames,
     }
     return CellConfig(name=name, **values | changes)

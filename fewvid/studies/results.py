@@ -17,16 +17,32 @@ Scores = dict[str, dict[str, dict[str, Any]]]
 
 # 97.5 % quantiles of Student's t by degrees of freedom; from 9 on the last.
 STUDENT = (math.nan, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
+NORMAL = 1.96
 
 
 class Estimate(NamedTuple):
-    """A share (or a difference of shares) in 0..1 and half of its 95 % interval."""
+    """A share, a difference or a ratio of shares, and half of its 95 % interval; NaN: unknown."""
 
     mean: float
     half: float
 
+    @property
+    def low(self) -> float:
+        """Where the interval begins."""
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        """Where the interval ends."""
+        return self.mean + self.half
+
     def __str__(self) -> str:
+        if math.isnan(self.mean):
+            return "–"
         return f"{100 * self.mean:.1f} ± {100 * self.half:.1f}"
+
+
+UNKNOWN = Estimate(math.nan, math.nan)
 
 
 def tally(right: np.ndarray, asked: np.ndarray, questions: Sequence[Question]) -> dict[str, Any]:
@@ -67,27 +83,48 @@ class Results:
         scores = next(c["scores"][exam] for c in self.cells.values() if exam in c["scores"])
         return [name for name, one in scores.items() if kind in ("", one["kind"])]
 
-    def estimate(self, cell: str, exam: str, of: str | Iterable[str]) -> Estimate:
-        """Mean over dimensions (`of`: "temporal", "static" or names), each counting the same.
+    def kinds(self, exam: str) -> list[str]:
+        """Of "temporal" and "static", those that an exam asked about."""
+        return [kind for kind in ("temporal", "static") if self.dimensions(exam, kind)]
 
-        The interval holds both what another seed (Student's t over the seeds) and what another
-        draw of questions (binomial) would change. With one seed only the latter is known.
+    def estimate(self, cell: str, exam: str, of: str | Iterable[str]) -> Estimate:
+        """Mean over dimensions, each counting the same; unknown where there are none.
+
+        of: "temporal", "static", "" for all questions, or names of dimensions. The interval holds
+        both what another seed (Student's t over the seeds) and what another draw of questions
+        (binomial) would change. With one seed only the latter is known.
         """
         chosen = self._chosen(cell, exam, of)
         by_seed = _by_seed(chosen)
-        asked = sum(_variance(one) for one in chosen) / len(chosen) ** 2
-        return Estimate(float(by_seed.mean()), math.hypot(_student(by_seed), 1.96 * asked**0.5))
+        return Estimate(
+            float(by_seed.mean()), math.hypot(_student(by_seed), NORMAL * _deviation(chosen))
+        )
 
     def difference(self, cell: str, other: str, exam: str, of: str | Iterable[str]) -> Estimate:
-        """`cell` less `other`, seed by seed: both answered the same questions."""
-        first, second = (_by_seed(self._chosen(name, exam, of)) for name in (cell, other))
-        gained = first - second
-        return Estimate(float(gained.mean()), _student(gained))
+        """`cell` less `other`, seed by seed.
+
+        The interval holds another seed and another draw of questions, as if each had been asked
+        others: they were asked the same, so that it is rather too wide than too narrow.
+        """
+        first, second = (self._chosen(name, exam, of) for name in (cell, other))
+        alone = math.hypot(_deviation(first), _deviation(second))
+        return _paired(_by_seed(first) - _by_seed(second), alone)
+
+    def ratio(self, cell: str, other: str, exam: str, of: str | Iterable[str]) -> Estimate:
+        """`cell` over `other`, seed by seed; unknown where `other` got nothing right."""
+        first, second = (self._chosen(name, exam, of) for name in (cell, other))
+        over, under = _by_seed(first), _by_seed(second)
+        if not (under > 0).all():
+            return UNKNOWN
+        ratios = over / under
+        alone = math.hypot(_deviation(first), ratios.mean() * _deviation(second)) / under.mean()
+        return _paired(ratios, alone)
 
     def chance(self, exam: str, of: str | Iterable[str]) -> float:
         """What guessing gives, as a mean over the dimensions."""
-        chosen = self._chosen(next(iter(self.cells)), exam, of)
-        return sum(one["chance"] for one in chosen) / len(chosen)
+        sat = next(name for name, cell in self.cells.items() if exam in cell["scores"])
+        chosen = self._chosen(sat, exam, of)
+        return sum(one["chance"] for one in chosen) / len(chosen) if chosen else math.nan
 
     def _chosen(self, cell: str, exam: str, of: str | Iterable[str]) -> list[dict[str, Any]]:
         scores = self.cells[cell]["scores"].get(exam)
@@ -98,13 +135,23 @@ class Results:
 
 
 def _by_seed(chosen: Sequence[dict[str, Any]]) -> np.ndarray:
-    """Mean over the dimensions for each seed, float[S]."""
+    """Mean over the dimensions for each seed, float[S]; one NaN for no dimension."""
+    if not chosen:
+        return np.array([math.nan])
     return np.mean([np.array(one["right"]) / one["total"] for one in chosen], axis=0)
 
 
-def _variance(one: dict[str, Any]) -> float:
-    share = float(np.mean(one["right"])) / one["total"]
-    return share * (1 - share) / one["total"]
+def _deviation(chosen: Sequence[dict[str, Any]]) -> float:
+    """Standard deviation of the mean over the dimensions, from the draw of questions."""
+    if not chosen:
+        return math.nan
+    shares = [(float(np.mean(one["right"])) / one["total"], one["total"]) for one in chosen]
+    return math.sqrt(sum(share * (1 - share) / total for share, total in shares)) / len(chosen)
+
+
+def _paired(values: np.ndarray, alone: float) -> Estimate:
+    """The mean over seeds; `alone` is its standard deviation from the draw of questions."""
+    return Estimate(float(values.mean()), math.hypot(_student(values), NORMAL * alone))
 
 
 def _student(values: np.ndarray) -> float:

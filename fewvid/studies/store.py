@@ -9,24 +9,30 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
 from fewvid.data.shapes.variant import Variant
+from fewvid.parallel.paths import flatten, unflatten
 from fewvid.studies.config import CellConfig, ExamConfig, StudyConfig
 from fewvid.studies.results import Scores
 
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of one JSON file a cell. base: a digest of the image model that cells start from."""
+    """A folder with a JSON file a cell, and its parameters where it was trained.
+
+    base: a digest of the image model that cells start from.
+    """
 
     folder: Path
     base: str
 
     def find(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any] | None:
         """What was stored: `scores` of the cell's exams and `seconds`; None if any is missing."""
-        file = self.folder / f"{self._key(study, cell)}.json"
-        if not file.is_file():
-            return None
-        stored = json.loads(file.read_text())
+        stored = self._read(study, cell)
         wanted = {name: _exam_key(study, study.exam(name)) for name in cell.exams}
         if not set(wanted.values()) <= stored["exams"].keys():
             return None
@@ -34,12 +40,49 @@ class Store:
         return {"scores": scores, "seconds": stored["seconds"]}
 
     def keep(self, study: StudyConfig, cell: CellConfig, scores: Scores, seconds: float) -> None:
-        """Stores a cell, beside what is known of other exams; whole or not at all."""
+        """Stores scores beside what is known of other exams. seconds: what they took."""
+        stored = self._read(study, cell)
+        exams = {_exam_key(study, study.exam(name)): found for name, found in scores.items()}
+        self._write(study, cell, stored["exams"] | exams, stored["seconds"] + seconds)
+
+    def params(self, study: StudyConfig, cell: CellConfig, base: Any) -> Any | None:
+        """The parameters of a trained cell, with a leading axis of seeds; None if there are none.
+
+        base: those of the image model, which stand where a cell changed nothing.
+        """
+        file = self._file(study, cell, ".safetensors")
+        if not file.is_file():
+            return None
+        found = unflatten(load_file(file))
+        return jax.tree.map(lambda leaf: jnp.stack([leaf] * study.seeds), base) | found
+
+    def keep_params(
+        self, study: StudyConfig, cell: CellConfig, params: Any, base: Any, seconds: float
+    ) -> None:
+        """Stores the parts that differ from the image model's. seconds: what training took."""
+        changed = {
+            part: tree
+            for part, tree in params.items()
+            if not _alike(jax.tree.map(lambda leaf: leaf[0], tree), base[part])
+        }
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / f"{self._key(study, cell)}.json"
-        exams = json.loads(file.read_text())["exams"] if file.is_file() else {}
-        exams |= {_exam_key(study, study.exam(name)): found for name, found in scores.items()}
+        file = self._file(study, cell, ".safetensors")
+        beside = file.with_suffix(".part")
+        save_file({path: np.asarray(leaf) for path, leaf in flatten(changed).items()}, beside)
+        os.replace(beside, file)
+        self._write(study, cell, {}, seconds)
+
+    def _file(self, study: StudyConfig, cell: CellConfig, suffix: str) -> Path:
+        return self.folder / f"{self._key(study, cell)}{suffix}"
+
+    def _read(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any]:
+        file = self._file(study, cell, ".json")
+        return json.loads(file.read_text()) if file.is_file() else {"exams": {}, "seconds": 0.0}
+
+    def _write(self, study: StudyConfig, cell: CellConfig, exams: Any, seconds: float) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         values = {"cell": asdict(cell), "seeds": study.seeds, "seconds": seconds, "exams": exams}
+        file = self._file(study, cell, ".json")
         beside = file.with_suffix(".part")
         beside.write_text(json.dumps(values))
         os.replace(beside, file)
@@ -49,10 +92,16 @@ class Store:
         what = {k: v for k, v in asdict(cell).items() if k not in ("name", "exams", "of")}
         what["variant"] = asdict(Variant(**cell.variant))
         parent = self._key(study, study.cell(cell.of)) if cell.of else ""
-        # The clips that a seed's share is taken from are those that the largest cell needs.
-        pool = max(other.clips for other in study.cells if other.variant == cell.variant)
         scale = {k: v for k, v in asdict(study.scale).items() if k not in ("together", "test")}
-        return _digest([what, parent, pool, scale, study.seeds, self.base])
+        return _digest([what, parent, scale, study.seeds, self.base])
+
+
+def _alike(tree: Any, other: Any) -> bool:
+    """Whether two trees hold the same numbers."""
+    one, two = flatten(tree), flatten(other)
+    return one.keys() == two.keys() and all(
+        one[path].shape == two[path].shape and bool((one[path] == two[path]).all()) for path in one
+    )
 
 
 def _exam_key(study: StudyConfig, exam: ExamConfig) -> str:
@@ -62,9 +111,3 @@ def _exam_key(study: StudyConfig, exam: ExamConfig) -> str:
 
 def _digest(what: Any) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def digest_of(directory: Path) -> str:
-    """A digest of a model directory's weights."""
-    files = sorted(directory.glob("*.safetensors"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -8,8 +8,8 @@ accelerator idle; twelve of them cost little more than one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -33,7 +33,7 @@ Progress = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Program:
-    """What a compiled step hangs on.
+    """What a compiled step, or an exam, hangs on.
 
     keep: K, or several, one of which is drawn at each step. clips, pictures: rows of a batch
     (either may be 0). questions: S, of a row. trainable: regexes over parameter paths. quick:
@@ -43,16 +43,19 @@ class Program:
     model: LvlmConfig
     keep: tuple[int, ...]
     sampler: str
-    clips: int
-    pictures: int
-    questions: int
-    steps: int
-    trainable: tuple[str, ...]
-    optimizer: OptimizerConfig
     bos: int | None
     visual: int
+    clips: int = 0
+    pictures: int = 0
+    questions: int = 0
+    steps: int = 0
+    trainable: tuple[str, ...] = ()
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     dtype: str = "float32"
     quick: bool = False
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def jit(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         """`jax.jit`, of which this program decides how much work goes into compiling."""
@@ -95,10 +98,9 @@ def train(
     """
     one = jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[0], tree), params)
     chosen = subtree.select(one, program.trainable)
-    optimizer = make_optimizer(program.optimizer, program.steps)
     moving, frozen = jax.vmap(partial(subtree.split, trainable=chosen))(params)
+    optimizer, advance = _compiled(program, tuple(chosen.items()))
     moments = jax.vmap(optimizer.init)(moving)
-    advance = program.jit(partial(_advance, program, optimizer, chosen), donate_argnums=(0, 1))
     chunk = max(size for size in range(1, CHUNK + 1) if program.steps % size == 0)
     for start in range(0, program.steps, chunk):
         steps = jnp.arange(start, start + chunk)
@@ -106,6 +108,14 @@ def train(
         if progress:
             progress(start + chunk, {name: float(x.mean()) for name, x in metrics.items()})
     return jax.vmap(partial(subtree.merge, trainable=chosen))(moving, frozen)
+
+
+@cache
+def _compiled(program: Program, chosen: tuple[tuple[str, Any], ...]) -> tuple[Any, Any]:
+    """The optimizer and the compiled steps: groups of cells that are too many for one come here."""
+    optimizer = make_optimizer(program.optimizer, program.steps)
+    steps = partial(_advance, program, optimizer, dict(chosen))
+    return optimizer, program.jit(steps, donate_argnums=(0, 1))
 
 
 def _advance(

@@ -77,6 +77,9 @@ def test_drawn_questions_differ_and_weigh_what_they_should(asked):
     drawn = np.asarray(drawn)
     assert (np.sort(drawn[:, 0]) == [0, 1]).all()  # both, in either order
     assert (drawn[:, 1] == NOTHING).all()  # its only question has no weight
+    weight = jnp.array([0.0, 1.0, 0.0])
+    again = choose(keys[0], jnp.asarray(numbers), weight, 3)
+    assert again.tolist() == [[1, 1, 1], [NOTHING] * 3, [1, 1, 1]]
     first = drawn[:, 2, 0]
     assert set(first.tolist()) == {0, 1}
     assert (first == 1).mean() == pytest.approx(0.75, abs=0.06)

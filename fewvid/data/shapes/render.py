@@ -17,7 +17,6 @@ RGB = {
     "white": (245, 245, 245),
 }
 OUTLINE = 0.04  # width of a hollow shape's line, of the frame's width
-OUTLINE_OF_CROSS = 0.22  # in radii: its arms are narrow, and at OUTLINE a small one has no hole
 
 
 def render(scene: Scene, size: int = 64) -> np.ndarray:
@@ -75,6 +74,5 @@ def _paint(canvas: np.ndarray, thing: Thing) -> None:
     places, x, y = window(centres, REACH * radii.max(), size)
     distance = DISTANCE[thing.form](*turned(thing, x, y), radii)
     if hollow.any():
-        half = radii[hollow] * OUTLINE_OF_CROSS / 2 if thing.form == "cross" else OUTLINE / 2
-        distance[hollow] = np.abs(distance[hollow] + half) - half
+        distance[hollow] = np.abs(distance[hollow] + OUTLINE / 2) - OUTLINE / 2
     blend(canvas, places, distance, np.array([RGB[colour] for colour in colours], np.float32))

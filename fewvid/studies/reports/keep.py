@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewvid.studies import figures
-from fewvid.studies.reports.report import Picture, Report, points, ratio_verdict
+from fewvid.studies import figures, marks
+from fewvid.studies.reports import parts, verdicts
+from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Results
 
-PARTS = ("encoder", "sampler", "adapter", "decoder")
 SHARE = 8  # K = N / 8 is the claim's K
 QUALITY, CHEAPER = 0.98, 4.0
 
@@ -19,77 +19,103 @@ def _order(results: Results) -> list[str]:
     return sorted(results.cells, key=lambda name: results.config(name)["keep"])
 
 
+def _compared(results: Results) -> tuple[str, str, int, int]:
+    """The cells of K = N / 8 and of all tokens, K and N."""
+    cells = _order(results)
+    tokens = results.config(cells[-1])["keep"]
+    few = min(cells, key=lambda name: abs(results.config(name)["keep"] - tokens / SHARE))
+    return few, cells[-1], results.config(few)["keep"], tokens
+
+
 def findings(results: Results) -> Sequence[str]:
     """Whether K = N / 8 keeps 98 % of the accuracy at a quarter of the decoder's prefill."""
-    cells = _order(results)
-    full = cells[-1]
-    tokens = results.config(full)["keep"]
-    few = min(cells, key=lambda name: abs(results.config(name)["keep"] - tokens // SHARE))
-    keep = results.config(few)["keep"]
+    few, full, keep, tokens = _compared(results)
     lines = []
-    for kind in ("temporal", "static"):
-        with_all, with_few = (results.estimate(c, "clips", kind) for c in (full, few))
-        claim = f"K = {keep} of {tokens} keeps {QUALITY:.0%} of the accuracy on {kind} questions"
+    for kind in results.kinds("clips"):
+        with_all, with_few = (results.estimate(cell, "clips", kind) for cell in (full, few))
+        claim = f"K = {keep} of {tokens} keeps the accuracy on {kind} questions"
         lines.append(
-            ratio_verdict(claim, with_few.mean / with_all.mean, QUALITY)
-            + f" {with_few} against {with_all} %; "
-            + points(results.difference(few, full, "clips", kind))
+            verdicts.kept(claim, results.ratio(few, full, "clips", kind), QUALITY)
+            + f" {with_few} against {with_all} %, "
+            + verdicts.points(results.difference(few, full, "clips", kind))
             + "."
         )
-    costs = results.values["costs"]
-    for what, unit in (("flops", "operations"), ("seconds", "time measured")):
-        ratio = costs[full][what]["decoder"] / costs[few][what]["decoder"]
-        claim = f"the decoder's prefill of a clip is {CHEAPER:g} times cheaper ({unit})"
-        lines.append(ratio_verdict(claim, ratio, CHEAPER, " x"))
-    whole = [sum(costs[c]["seconds"][part] for part in PARTS) for c in (full, few)]
+    for what, less in (("flops", "fewer operations"), ("seconds", "less time, as measured")):
+        claim = f"with K = {keep} the decoder's prefill of a clip takes {less}"
+        lines.append(verdicts.times(claim, _saved(results, what, "decoder"), CHEAPER))
     lines.append(
-        f"The whole of a clip, from pixels to the first logits, takes {1e3 * whole[1]:.2f} ms "
-        f"instead of {1e3 * whole[0]:.2f} ({whole[0] / whole[1]:.1f} times less)."
+        "The whole of a clip, from pixels to the first logits, takes "
+        f"{1e3 * parts.cost(results, few, 'seconds'):.2f} ms instead of "
+        f"{1e3 * parts.cost(results, full, 'seconds'):.2f} "
+        f"({_saved(results, 'seconds'):.1f} times less)."
     )
     return lines
+
+
+def _saved(results: Results, what: str, part: str = "") -> float:
+    """How many times cheaper K = N / 8 is than all tokens."""
+    few, full, _, _ = _compared(results)
+    return parts.cost(results, full, what, part) / parts.cost(results, few, what, part)
 
 
 def by_dimension(results: Results, file: Path) -> None:
     """Accuracy over K, means on the left, temporal dimensions on the right."""
     cells = _order(results)
+    few, full, keep, tokens = _compared(results)
     keeps = [results.config(name)["keep"] for name in cells]
-    with figures.figure(file, 2, width=5.4, share_y=True) as (means, dimensions):
+    temporal = results.dimensions("clips", "temporal")
+    with figures.figure(file, 2, width=5.4, height=4.6, share_y=True) as (means, dimensions):
         for colour, (label, exam, kind) in enumerate(REPORT.columns):
             found = [results.estimate(name, exam, kind) for name in cells]
-            figures.line(means, keeps, found, label, colour)
+            marks.line(means, keeps, found, label, colour)
         figures.level(means, results.chance("clips", "temporal"), "chance, temporal")
-        for colour, name in enumerate(results.dimensions("clips", "temporal")):
+        for colour, name in enumerate(temporal):
             found = [results.estimate(cell, "clips", [name]) for cell in cells]
-            figures.line(dimensions, keeps, found, name, colour)
+            marks.line(dimensions, keeps, found, name, colour)
         for axes in (means, dimensions):
             figures.powers(axes, keeps, "K, tokens kept of each frame")
-            axes.legend(fontsize=8)
+            figures.legend(axes)
         figures.percent(means, "questions answered rightly")
-        means.set_title(f"Few of {keeps[-1]} tokens answer nearly as well")
-        dimensions.set_title("Temporal questions, by dimension")
+        ratios = [
+            f"{results.ratio(few, full, 'clips', kind)} % of the {kind}"
+            for kind in results.kinds("clips")
+        ]
+        means.set_title(f"K = {keep} of {tokens} keeps {' and '.join(ratios)} accuracy")
+        dimensions.set_title(_worst(results, temporal))
+
+
+def _worst(results: Results, dimensions: Sequence[str]) -> str:
+    """What the smaller K loses most, as a title."""
+    few, full, keep, tokens = _compared(results)
+    lost = {name: results.difference(few, full, "clips", [name]) for name in dimensions}
+    if not lost:
+        return "No temporal question was asked"
+    name = min(lost, key=lambda one: lost[one].mean)
+    if lost[name].mean >= 0:
+        return f"No temporal dimension is lower with K = {keep} than with {tokens}"
+    if not verdicts.apart(lost):
+        return (
+            f"With K = {keep} no temporal dimension is seen to lose more than others: "
+            f"{verdicts.extent(lost)}"
+        )
+    return f"With K = {keep}, {name} loses most: {verdicts.short(lost[name])} points"
 
 
 def costs_by_part(results: Results, file: Path) -> None:
     """Where the operations and the time go."""
     cells = _order(results)
-    keeps = [str(results.config(name)["keep"]) for name in cells]
-    costs = results.values["costs"]
-    with figures.figure(file, 2, width=5.4) as axes:
-        for at, what, unit, scale in (
-            (axes[0], "flops", "GFLOP a clip", 1e9),
-            (axes[1], "seconds", "ms a clip", 1e-3),
-        ):
-            below = [0.0] * len(cells)
-            for colour, part in enumerate(PARTS):
-                sizes = [costs[name][what][part] / scale for name in cells]
-                at.bar(keeps, sizes, 0.65, below, label=part, color=figures.COLOURS[colour])
-                below = [low + size for low, size in zip(below, sizes, strict=True)]
-            at.set_xlabel("K, tokens kept of each frame")
-            at.set_ylabel(unit)
-            at.grid(axis="x", visible=False)
-        axes[0].legend(fontsize=8)
-        axes[0].set_title("Operations: the decoder's shrink with K")
-        axes[1].set_title(f"Time on {results.values['device']}")
+    names = [str(results.config(name)["keep"]) for name in cells]
+    _, _, keep, _ = _compared(results)
+    with figures.figure(file, 2, width=5.0, height=3.6) as axes:
+        for at, what, label in zip(axes, parts.UNITS, ("Operations", "Time"), strict=True):
+            parts.stacked(at, results, cells, names, what)
+            at.set_title(
+                f"{label} at K = {keep}: {_saved(results, what, 'decoder'):.1f} times less in the "
+                f"decoder, {_saved(results, what):.1f} times in all"
+            )
+        axes[0].set_ylabel("K, tokens kept of each frame")
+        axes[1].set_xlabel(f"ms a clip, on {results.values['device']}")
+        figures.shared_legend(axes[0])
 
 
 REPORT = Report(

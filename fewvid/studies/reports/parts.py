@@ -1,0 +1,32 @@
+"""Where the operations and the time of a question about a clip go, as stacked bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from fewvid.studies import figures
+from fewvid.studies.results import Results
+
+PARTS = ("encoder", "sampler", "adapter", "decoder")
+UNITS = {"flops": ("GFLOP a clip", 1e9), "seconds": ("ms a clip", 1e-3)}
+
+
+def cost(results: Results, cell: str, what: str, part: str = "") -> float:
+    """Of one clip: `flops` or `seconds` of a part, or of all of them."""
+    found = results.values["costs"][cell][what]
+    return found[part] if part else sum(found[name] for name in PARTS)
+
+
+def stacked(axes: Axes, results: Results, cells: Sequence[str], names: Sequence[str], what: str):
+    """A bar a cell along x, by part; `what` is "flops" or "seconds"."""
+    label, unit = UNITS[what]
+    end = [0.0] * len(cells)
+    for colour, part in enumerate(PARTS):
+        sizes = [cost(results, cell, what, part) / unit for cell in cells]
+        axes.barh(names, sizes, 0.65, end, label=part, color=figures.COLOURS[colour])
+        end = [low + size for low, size in zip(end, sizes, strict=True)]
+    axes.set_ylim(len(cells) - 0.5, -0.5)
+    axes.set_xlabel(label)
+    axes.grid(axis="y", visible=False)

@@ -1,0 +1,180 @@
+"""`samplers`: every strategy against random choice, trained with it and only applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fewvid.studies import figures, marks
+from fewvid.studies.reports import verdicts
+from fewvid.studies.reports.report import Picture, Report
+from fewvid.studies.results import Estimate, Results
+
+RANDOM, PAPER = "random", "attention"
+QUALITY = 0.98
+
+
+def _full(results: Results) -> str:
+    """The cell that keeps all tokens."""
+    return max(results.cells, key=lambda name: results.config(name)["keep"])
+
+
+def _keeps(results: Results) -> list[int]:
+    full = _full(results)
+    return sorted({results.config(name)["keep"] for name in results.cells if name != full})
+
+
+def _cells(results: Results, keep: int, *, applied: bool) -> dict[str, str]:
+    """By sampler: the cell of that K, trained with it or only applied."""
+    return {
+        results.config(name)["sampler"]: name
+        for name in results.cells
+        if results.config(name)["keep"] == keep and bool(results.config(name)["of"]) == applied
+    }
+
+
+def _against_random(
+    results: Results, keep: int, kind: str, *, applied: bool
+) -> dict[str, Estimate]:
+    cells = _cells(results, keep, applied=applied)
+    return {
+        name: results.difference(cell, cells[RANDOM], "clips", kind)
+        for name, cell in cells.items()
+        if name != RANDOM
+    }
+
+
+def _best(results: Results, keep: int, of: str) -> str:
+    """The sampler with the highest accuracy of those trained with."""
+    cells = _cells(results, keep, applied=False)
+    return max(cells, key=lambda name: results.estimate(cells[name], "clips", of).mean)
+
+
+def findings(results: Results) -> Sequence[str]:
+    """Whether attention beats random, which is best, and whether that is nearly all tokens."""
+    full = _full(results)
+    tokens = results.config(full)["keep"]
+    lines = []
+    for keep in _keeps(results):
+        cells = _cells(results, keep, applied=False)
+        for kind in results.kinds("clips"):
+            best = _best(results, keep, kind)
+            claim = (
+                f"at K = {keep} = N / {tokens / keep:g} the best sampler, {best}, keeps the "
+                f"accuracy on {kind} questions"
+            )
+            ratio = results.ratio(cells[best], full, "clips", kind)
+            lines.append(
+                verdicts.kept(claim, ratio, QUALITY)
+                + f" {results.estimate(cells[best], 'clips', kind)} against "
+                f"{results.estimate(full, 'clips', kind)} %."
+            )
+    for keep in _keeps(results):
+        for applied, how in ((False, "trained with"), (True, "only applied")):
+            for kind in results.kinds("clips"):
+                gained = _against_random(results, keep, kind, applied=applied)[PAPER]
+                claim = f"at K = {keep}, {how}, attention beats random on {kind} questions"
+                lines.append(verdicts.gain(claim, gained))
+    for keep in _keeps(results):
+        lines += [_beaten(results, keep), _trained(results, keep)]
+    return lines
+
+
+def _beaten(results: Results, keep: int) -> str:
+    """Which samplers are seen to be above random, in words."""
+    parts = []
+    for kind in results.kinds("clips"):
+        gained = _against_random(results, keep, kind, applied=False)
+        above = [name for name in gained if gained[name].low > 0]
+        parts.append(f"{len(above)} of {len(gained)} on {kind} questions ({_listed(above)})")
+    return f"At K = {keep}, trained with, these are above random: {'; '.join(parts)}."
+
+
+def _trained(results: Results, keep: int) -> str:
+    """What training with the sampler adds, in words."""
+    trained, applied = (_cells(results, keep, applied=how) for how in (False, True))
+    gained = {
+        name: results.difference(trained[name], applied[name], "clips", "")
+        for name in trained
+        if name in applied
+    }
+    least, most = (choose(gained, key=lambda n: gained[n].mean) for choose in (min, max))
+    return (
+        f"At K = {keep} training with the sampler, instead of applying it to the model of all "
+        f"tokens, adds {verdicts.points(gained[least])} ({least}) to "
+        f"{verdicts.points(gained[most])} ({most}) on all questions."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def against_random(results: Results, file: Path) -> None:
+    """Accuracy less that of random choice at the same K, trained with the sampler."""
+    keeps, kinds = _keeps(results), results.kinds("clips")
+    with figures.figure(file, len(kinds), width=5.6, height=4.8) as panels:
+        for axes, kind in zip(panels, kinds, strict=True):
+            gained = {k: _against_random(results, k, kind, applied=False) for k in keeps}
+            names = list(gained[keeps[0]])
+            groups = [(f"K = {keep}", [gained[keep][n] for n in names]) for keep in keeps]
+            marks.differences(axes, names, groups, f"points above random, {kind} questions")
+            parts = [f"{verdicts.short(gained[keep][PAPER])} at K = {keep}" for keep in keeps]
+            axes.set_title(f"Attention less random, {kind} questions: {', '.join(parts)}")
+        for axes in panels[1:]:
+            axes.set_yticklabels([])
+        figures.shared_legend(panels[0])
+
+
+def trained_or_applied(results: Results, file: Path) -> None:
+    """Accuracy on all questions for each sampler, a panel a K."""
+    keeps, full = _keeps(results), _full(results)
+    names = list(_cells(results, keeps[0], applied=False))
+    all_tokens = results.estimate(full, "clips", "")
+    with figures.figure(file, len(keeps), width=5.6, height=4.8) as panels:
+        for axes, keep in zip(panels, keeps, strict=True):
+            groups = []
+            for label, applied in (("trained with", False), ("only applied", True)):
+                cells = _cells(results, keep, applied=applied)
+                found = [results.estimate(cells[name], "clips", "") for name in names]
+                groups.append((label, found))
+            marks.shares(axes, names, groups)
+            marks.upright(axes, all_tokens.mean, "all tokens")
+            best = _best(results, keep, "")
+            cell = _cells(results, keep, applied=False)[best]
+            ratio = results.ratio(cell, full, "clips", "")
+            axes.set_title(
+                f"K = {keep}: the best, {best}, keeps {ratio} % of the accuracy with all tokens"
+            )
+        for axes in panels:
+            figures.percent(axes, "questions answered rightly", "x")
+        limits = [axes.get_xlim() for axes in panels]
+        for axes in panels:
+            axes.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+        for axes in panels[1:]:
+            axes.set_yticklabels([])
+        figures.shared_legend(panels[0])
+
+
+REPORT = Report(
+    title="Which tokens to keep",
+    asks="Does attention pick the informative tokens, or would random ones do?",
+    how=(
+        "Every sampler at the same K: once at work in training and exam alike, once only applied "
+        "in the exam to the model that was trained with all tokens. The best is picked among all "
+        "by the very questions that it is judged by, which flatters it a little."
+    ),
+    findings=findings,
+    pictures=[
+        Picture(
+            "against_random.png",
+            "Each sampler less random choice at the same K, both trained with; 95 % intervals.",
+            against_random,
+        ),
+        Picture(
+            "trained_or_applied.png",
+            "All questions about clips; 95 % intervals.",
+            trained_or_applied,
+        ),
+    ],
+)

@@ -1,0 +1,109 @@
+"""A study from config to page: it resumes, shares what it has in common, and refuses mistakes."""
+
+import dataclasses
+import json
+
+import pytest
+
+from fewvid.errors import UserError
+from fewvid.studies import recipes, run
+from fewvid.studies.config import parse
+from fewvid.studies.results import Results
+
+TINY = recipes.size("tiny")
+SMALL = dataclasses.replace(
+    TINY,
+    seeds=2,
+    scale=dataclasses.replace(
+        TINY.scale, clips=8, base_pictures=32, base_steps=2, pictures=8, test=4, steps=2, warmup=0
+    ),
+)
+
+
+def study(*cells, exams=(recipes.CLIPS, recipes.PICTURES), name="kind"):
+    return parse(recipes.study(name, SMALL, cells, exams))
+
+
+def cell(name, **changes):
+    return recipes.cell(SMALL, name, **changes)
+
+
+KINDS = [cell("temporal", kind="temporal"), cell("mixed"), cell("static", kind="static")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study")
+    said = []
+    found = run.run(study(*KINDS), out, say=said.append, command="python", version="1")
+    return out, found, said
+
+
+def test_a_study_leaves_its_numbers_and_its_page(finished):
+    out, found, _ = finished
+    stored = json.loads((out / "results.json").read_text())
+    assert stored == json.loads(json.dumps(found.values))
+    assert list(stored["cells"]) == ["temporal", "mixed", "static"]
+    scores = stored["cells"]["mixed"]["scores"]
+    assert set(scores) == {"clips", "pictures"}
+    direction = scores["clips"]["direction"]
+    assert direction["kind"] == "temporal"
+    assert direction["chance"] == 0.25
+    assert len(direction["right"]) == 2
+    assert max(direction["right"]) <= direction["total"]
+    page = (out / "README.md").read_text()
+    assert "| mixed |" in page
+    assert "its numbers mean nothing" in page
+    assert list(out.glob("*.png"))
+
+
+def test_the_same_command_again_trains_nothing(finished):
+    out, found, _ = finished
+    said = []
+    again = run.run(study(*KINDS), out, say=said.append, command="python", version="1")
+    assert again.values == found.values
+    assert not any("step" in line for line in said)
+
+
+def test_another_study_finds_the_cell_they_share_and_time_can_run_out(finished, tmp_path):
+    out, found, _ = finished
+    common = {"base_dir": out / "base", "cells_dir": out / "cells"}
+    said = []
+    as_it_is = cell("as it is", strategy="none", kind="static")
+    other = study(cell("the same", kind="temporal"), KINDS[1], as_it_is)
+    late = run.run(other, tmp_path, say=said.append, minutes=0, **common)
+    assert late is None
+    assert "2 of 3 cells are finished" in said
+    assert not (tmp_path / "results.json").exists()
+    whole = run.run(other, tmp_path, say=said.append, **common)
+    assert whole.cells["the same"]["scores"] == found.cells["temporal"]["scores"]
+
+
+def test_a_cell_of_another_is_that_model_with_another_choice(finished, tmp_path):
+    out, *_ = finished
+    cells = [cell("all", keep=SMALL.tokens), cell("few", keep=1, sampler="stride", of="all")]
+    of = study(*cells)
+    with pytest.raises(UserError, match=r"results.json, but the page of 'kind' does not fit"):
+        run.run(of, tmp_path, say=lambda _: None, base_dir=out / "base")
+    stored = Results(json.loads((tmp_path / "results.json").read_text()))
+    assert stored.config("few")["of"] == "all"
+    assert stored.cells["few"]["scores"] != stored.cells["all"]["scores"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sampler": "atention"}, r"cells\[0\]\.sampler is 'atention'.*Did you mean 'attention'"),
+        ({"keep": 99}, r"cells\[0\]: keep must be 1 to 16, got 99"),
+        ({"strategy": "s5"}, r"strategy is 's5', wanted one of s4_v, s3_iv"),
+        ({"of": "nobody"}, r"of is 'nobody'"),
+        ({"exams": ("clip",)}, r"exams is 'clip', wanted one of clips, pictures.*mean 'clips'"),
+        ({"variant": {"motoin": "fast"}}, r"variant is 'motoin'.*Did you mean 'motion'"),
+        ({"variant": {"frames": 3}}, r"cells\[0\]\.variant: .*frames"),
+        ({"sampling": {"site": "between"}}, r"site"),
+        ({"adapter": {"heads": 3}}, r"heads"),
+    ],
+)
+def test_mistakes(changes, message):
+    with pytest.raises(UserError, match=message):
+        study(cell("one", **changes))
