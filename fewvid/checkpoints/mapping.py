@@ -198,6 +198,6 @@ def _back(tensor: Tensor, how: How) -> Callable[[], Iterator[np.ndarray]]:
 
 def _layer(ours: TensorFiles, row: Row, index: int) -> Callable[[], Iterator[np.ndarray]]:
     def pieces() -> Iterator[np.ndarray]:
-        yield row.how.to_theirs(ours.row(row.ours, index)[0])
+        yield row.how.to_theirs(ours.part(row.ours, (slice(index, index + 1),))[0])
 
     return pieces

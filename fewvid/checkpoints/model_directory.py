@@ -97,7 +97,7 @@ def load_weights(directory: Path) -> tuple[LvlmConfig, dict[str, Any]]:
     """`load` without the tokenizer, and so without importing transformers."""
     config = read_config(directory)
     flat = weights.read(directory)
-    _check_shapes(directory, config, flat)
+    check_shapes(directory, config, flat)
     for path, value in flat.items():  # one by one: two whole models need not fit
         if not np.issubdtype(value.dtype, np.integer):
             flat[path] = value.astype(np.float32, copy=False)
@@ -158,8 +158,8 @@ def read_frames(directory: Path) -> int:
     return int(_read_json(directory / "preprocessor.json").get("frames", 8))
 
 
-def _check_shapes(directory: Path, config: LvlmConfig, flat: Mapping[str, np.ndarray]) -> None:
-    """Raises one UserError that names every array that does not fit the config."""
+def check_shapes(directory: Path, config: LvlmConfig, flat: Mapping[str, Any]) -> None:
+    """Raises one UserError that names every array (anything with a shape) that does not fit."""
     import jax
 
     from fewvid.models import lvlm

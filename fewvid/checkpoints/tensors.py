@@ -68,6 +68,7 @@ class TensorFiles(Mapping[str, Tensor]):
         self.folder = folder
         self._files = {}
         self._found: dict[str, Tensor] = {}
+        self._where: dict[str, Path] = {}
         for file in _files_of(folder):
             try:
                 handle = safe_open(str(file), framework="np")
@@ -86,14 +87,12 @@ class TensorFiles(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._found)
 
-    def row(self, name: str, index: int) -> np.ndarray:
-        """Row `index` of axis 0 alone, [1, ...]."""
-        for handle in self._files.values():
-            if name in handle.keys():
-                return handle.get_slice(name)[index : index + 1]
-        raise KeyError(name)
+    def part(self, name: str, index: tuple[slice, ...]) -> np.ndarray:
+        """A part of an array alone: one slice an axis, of step 1."""
+        return self._files[self._where[name]].get_slice(name)[index]
 
     def _tensor(self, file: Path, name: str) -> Tensor:
+        self._where[name] = file
         header = self._files[file].get_slice(name)
         kind = header.get_dtype()
         if kind not in TYPES:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import jax
 
-from fewvid.checkpoints import model_directory
+from fewvid.checkpoints import model_directory, tensors
+from fewvid.checkpoints.tensors import TensorFiles
 from fewvid.data.manifest import read_manifest
 from fewvid.data.mixtures import Source, read_source
 from fewvid.data.tokenizer import train_tokenizer
@@ -109,15 +110,27 @@ def ensure_model(run: RunConfig, workdir: Path) -> Path:
     if directory.exists():
         return directory
     if run.init_from:
-        config, params, tokenizer = model_directory.load(run.init_from)
-        card = f"Where a run starts: a copy of {run.init_from}.\n"
-    else:
-        config = model_config(run)
-        tokenizer = train_tokenizer(_texts(run, workdir), config.decoder.vocab_size)
-        params = jax.jit(lambda key: lvlm.init(config, key))(jax.random.key(run.seed))
-        card = f"Where a run starts: untrained, seed {run.seed}.\n"
+        return _copied(run.init_from, directory)
+    config = model_config(run)
+    tokenizer = train_tokenizer(_texts(run, workdir), config.decoder.vocab_size)
+    params = jax.jit(lambda key: lvlm.init(config, key))(jax.random.key(run.seed))
+    card = f"Where a run starts: untrained, seed {run.seed}.\n"
     return model_directory.save(
         directory, config=config, params=params, tokenizer=tokenizer, card=card
+    )
+
+
+def _copied(init_from: str, directory: Path) -> Path:
+    """A model directory like that of `init_from`, array by array, in the types of its files."""
+    other = model_directory.resolve(init_from)
+    config, files = model_directory.read_config(other), TensorFiles(other)
+    model_directory.check_shapes(other, config, files)
+    return model_directory.compose(
+        directory,
+        config=config,
+        weights_to=lambda to: tensors.write(to, files, shard_bytes=model_directory.SHARD_BYTES),
+        tokenizer=model_directory.load_tokenizer(other),
+        card=f"Where a run starts: a copy of {init_from}.\n",
     )
 
 

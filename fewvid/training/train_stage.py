@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from fewvid.checkpoints import model_directory
+from fewvid.checkpoints import model_directory, onto_mesh
 from fewvid.data import resident
 from fewvid.data.features import FeatureStore
 from fewvid.data.loader import train_iterator
@@ -53,9 +53,10 @@ def train_stage(
     """Trains one stage from the model at `start` (or its newest checkpoint) and stores `done`."""
     stage = plan.stage
     before = sum(earlier.steps for earlier in run.stages[: plan.index])
-    model, params, tokenizer = model_directory.load(start)
-    layout = shardings(mesh, params, report=shown.say)
-    params = place(params, layout)
+    model, tokenizer = model_directory.read_config(start), model_directory.load_tokenizer(start)
+    shapes = jax.eval_shape(lambda: lvlm.init(model, jax.random.key(0)))
+    layout = shardings(mesh, shapes, report=shown.say)
+    params = onto_mesh.load(start, layout)
     chat = Chat(tokenizer)
     programs = {
         keep: make_program(

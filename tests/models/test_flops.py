@@ -46,11 +46,13 @@ def test_encoder():
     assert FRAMES * flops.encoder(BASE) == pytest.approx(found, rel=0.12)
 
 
-@pytest.mark.parametrize("queries", ["tokens", "learned", "mlp"])
-@pytest.mark.parametrize("change", [False, True])
+ADAPTERS = [(queries, change) for queries in ("tokens", "learned", "mlp") for change in (0, 1)]
+
+
+@pytest.mark.parametrize(("queries", "change"), [*ADAPTERS, ("projector", 0)])
 def test_adapter(queries, change):
-    made = dataclasses.replace(BASE.adapter, queries=queries, count=KEEP, change=change)
-    response = "encoder" if queries == "mlp" else "adapter"
+    made = dataclasses.replace(BASE.adapter, queries=queries, count=KEEP, change=bool(change))
+    response = "encoder" if queries in ("mlp", "projector") else "adapter"
     config = dataclasses.replace(BASE, adapter=made, sampler=SamplerConfig(response=response))
     params, _, features, times = arguments(config)
     key = jax.eval_shape(lambda: jax.random.key(0))

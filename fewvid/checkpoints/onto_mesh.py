@@ -1,0 +1,41 @@
+"""A model directory onto a mesh: every device's piece of an array is read from the file alone.
+
+The host never holds more than one such piece, so that a model may be larger than its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewvid.checkpoints import model_directory
+from fewvid.checkpoints.tensors import TensorFiles
+from fewvid.parallel.paths import flatten, unflatten
+
+
+def load(directory: Path, layout: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as float32 arrays of jax, each where `layout` says (see `shardings`).
+
+    Raises UserError as `model_directory.load` does.
+    """
+    import jax
+
+    files = TensorFiles(directory)
+    model_directory.check_shapes(directory, model_directory.read_config(directory), files)
+    placed = {}
+    for path, sharding in flatten(layout).items():
+        pieces: dict[str, np.ndarray] = {}  # axes that copy an array would read it again
+
+        def piece(
+            index: Any, path: str = path, pieces: dict[str, np.ndarray] = pieces
+        ) -> np.ndarray:
+            key = str(index)
+            if key not in pieces:
+                pieces[key] = files.part(path, index).astype(np.float32, copy=False)
+            return pieces[key]
+
+        placed[path] = jax.make_array_from_callback(files[path].shape, sharding, piece)
+    return unflatten(placed)
