@@ -103,6 +103,7 @@ def test_greedy_answers_about_real_clips_are_those_of_transformers(
     import torch
 
     from fewvid.data.decode import decode_video
+    from fewvid.data.images import resize
     from fewvid.inference import generate, parts
 
     tower, _, llm, _, _ = CASES["llava"]
@@ -115,11 +116,13 @@ def test_greedy_answers_about_real_clips_are_those_of_transformers(
     clips = sorted((shared_data / "videos").glob("*.mp4"))[:3]
     assert clips
     for clip in clips:
-        frames = decode_video(clip, 4, size=model.config.encoder.side)
+        frames = decode_video(clip, 4)
         assert len(frames.frames) == 4
-        whole = list(decode_video(clip, 4).frames)
+        pixels = resize(frames.frames, model.config.encoder.side)[None]
         with torch.no_grad():
-            pictures = torch.tensor(processor(whole, return_tensors="np")["pixel_values"])
+            pictures = torch.tensor(
+                processor(list(frames.frames), return_tensors="np")["pixel_values"]
+            )
             said = theirs.generate(
                 input_ids=torch.tensor(tokens).long(),
                 pixel_values=pictures,
@@ -129,7 +132,7 @@ def test_greedy_answers_about_real_clips_are_those_of_transformers(
                 eos_token_id=199,
                 pad_token_id=0,
             )[0, len(prompt) :]
-        features = parts.encode(model.params, frames.frames[None], config=model.config)
+        features = parts.encode(model.params, pixels, config=model.config)
         times = frames.times[None]
         visual = parts.adapt(model.params, features, times, None, config=model.config)
         logits, cache = parts.read(
