@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,8 @@ class Store:
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self._file(study, cell, ".safetensors")
-        beside = file.with_suffix(".part")
-        save_file({path: np.asarray(leaf) for path, leaf in flatten(changed).items()}, beside)
-        os.replace(beside, file)
+        arrays = {path: np.asarray(leaf) for path, leaf in flatten(changed).items()}
+        _whole(file, lambda beside: save_file(arrays, beside))
         self._write(study, cell, {}, seconds)
 
     def _file(self, study: StudyConfig, cell: CellConfig, suffix: str) -> Path:
@@ -88,9 +88,7 @@ class Store:
         values = {"cell": asdict(cell), "seeds": study.seeds, "made_on": made_on}
         values |= {"seconds": seconds, "exams": exams}
         file = self._file(study, cell, ".json")
-        beside = file.with_suffix(".part")
-        beside.write_text(json.dumps(values))
-        os.replace(beside, file)
+        _whole(file, lambda beside: beside.write_text(json.dumps(values)))
 
     def _key(self, study: StudyConfig, cell: CellConfig) -> str:
         """Of all that a cell's parameters and choice of tokens hang on; not of its name."""
@@ -99,6 +97,13 @@ class Store:
         parent = self._key(study, study.cell(cell.of)) if cell.of else ""
         scale = {k: v for k, v in asdict(study.scale).items() if k not in ("together", "test")}
         return _digest([what, parent, scale, study.seeds, self.base])
+
+
+def _whole(file: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file beside its place and renames it. Two studies may do so at the same time."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    write(beside)
+    os.replace(beside, file)
 
 
 def _alike(tree: Any, other: Any) -> bool:
