@@ -125,7 +125,12 @@ def test_a_run_sees_its_own_clips_alone(world, params):
 def test_the_encoder_can_train_and_k_can_be_drawn(world, params):
     register, clips, pictures, chat, bank = world
     found = train(
-        program(chat, keep=(1, 4), trainable=("encoder/.*", "adapter/.*"), steps=3),
+        program(
+            chat,
+            keep=(1, 4),
+            trainable=("encoder/norm/.*", "encoder/layers/.*@-3:", "adapter/.*"),
+            steps=3,
+        ),
         stacked(params, 1),
         runs([0], len(register.questions)),
         Data(with_pixels(clips), with_pixels(pictures), bank),
