@@ -99,8 +99,8 @@ def train(
     one = jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[0], tree), params)
     chosen = subtree.select(one, program.trainable)
     moving, frozen = jax.vmap(partial(subtree.split, trainable=chosen))(params)
-    # Steps are given these buffers for good: they must not be those of `params`, or of a frozen leaf
-    # of which all rows train.
+    # Steps are given these buffers for good: they must not be those of `params`, nor those of a
+    # frozen leaf of which all rows train.
     moving = jax.tree.map(jnp.copy, moving)
     optimizer, advance = _compiled(program, tuple(chosen.items()))
     moments = jax.vmap(optimizer.init)(moving)
