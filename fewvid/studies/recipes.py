@@ -3,7 +3,7 @@
 A config lists cells and exams; what they share is here, so that the same cell of two studies is the
 same experiment, trained once (`--cells`).
 
-THE DEFAULTS OF A CELL (sampler, K, strategy, clips) ARE THE PRODUCT'S.
+What a cell does not say (sampler, K, strategy, clips) is the product's recipe.
 """
 
 from __future__ import annotations

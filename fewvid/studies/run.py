@@ -30,7 +30,7 @@ from fewvid.studies.library import Library
 from fewvid.studies.plans import groups, of_exams, of_training
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
-from fewvid.studies.store import Store
+from fewvid.studies.store import Store, read_json
 from fewvid.studies.strategies import STRATEGIES
 
 Say = Callable[[str], None]
@@ -77,7 +77,7 @@ def run(
         "config": asdict(study),
         "cells": cells,
     }
-    old = _read(out / "results.json")
+    old = read_json(out / "results.json")
     # Measured before on the same device, of the same cells, from the same image model.
     results["measured"] = _digest([results["device"], results["config"]["cells"], base.digest])
     for name in study.measure:
@@ -181,10 +181,6 @@ def _device() -> str:
     if device.platform == "cpu":
         return f"CPU, {len(os.sched_getaffinity(0))} cores"
     return f"{len(jax.devices())} x {device.device_kind}"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text()) if file.is_file() else {}
 
 
 def _write(file: Path, text: str) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from fewvid.data.shapes.variant import Variant
+from fewvid.errors import UserError
 from fewvid.parallel.paths import flatten, unflatten
 from fewvid.studies.config import CellConfig, ExamConfig, StudyConfig
 from fewvid.studies.results import Scores
@@ -56,7 +58,10 @@ class Store:
         file = self._file(study, cell, ".safetensors")
         if not file.is_file():
             return None
-        found = unflatten(load_file(file))
+        try:
+            found = unflatten(load_file(file))
+        except SafetensorError as error:
+            raise UserError(f"{file} is damaged ({error}); remove it: it is made again") from error
         return jax.tree.map(lambda leaf: jnp.stack([leaf] * study.seeds), base) | found
 
     def keep_params(
@@ -80,7 +85,7 @@ class Store:
     def _read(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any]:
         file = self._file(study, cell, ".json")
         nothing = {"exams": {}, "seconds": 0.0, "made_on": []}
-        return json.loads(file.read_text()) if file.is_file() else nothing
+        return read_json(file) or nothing
 
     def _write(self, study: StudyConfig, cell: CellConfig, exams: Any, seconds: float) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +102,14 @@ class Store:
         parent = self._key(study, study.cell(cell.of)) if cell.of else ""
         scale = {k: v for k, v in asdict(study.scale).items() if k not in ("together", "test")}
         return _digest([what, parent, scale, study.seeds, self.base])
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What a file of results holds, nothing where it is not there. Raises UserError if damaged."""
+    try:
+        return json.loads(file.read_text()) if file.is_file() else {}
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}); remove it: it is made again") from error
 
 
 def _whole(file: Path, write: Callable[[Path], object]) -> None:

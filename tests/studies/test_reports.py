@@ -41,6 +41,10 @@ def test_findings_of_results_that_say_little(studied, name, how):
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_page_where_no_temporal_question_was_asked(studied, tmp_path, name):
     page.write(studied(name, only=("colour",), seeds=1), tmp_path, REPORTS[name])
+    written = (tmp_path / page.FILE).read_text()
+    assert written.startswith(f"# {REPORTS[name].title}")
+    assert "nan" not in written
+    assert all((tmp_path / picture.file).stat().st_size for picture in REPORTS[name].pictures)
 
 
 def test_a_verdict_is_what_the_whole_interval_says():

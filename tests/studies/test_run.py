@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 
@@ -88,6 +89,17 @@ def test_a_cell_of_another_is_that_model_with_another_choice(finished, tmp_path)
     stored = Results(json.loads((tmp_path / "results.json").read_text()))
     assert stored.config("few")["of"] == "all"
     assert stored.cells["few"]["scores"] != stored.cells["all"]["scores"]
+
+
+def test_a_damaged_file_of_results_is_named(finished, tmp_path):
+    out, *_ = finished
+    cells = tmp_path / "cells"
+    shutil.copytree(out / "cells", cells)
+    damaged = sorted(cells.glob("*.json"))
+    for file in damaged:
+        file.write_text("{")
+    with pytest.raises(UserError, match=r"cells/\w+\.json is damaged .*remove it"):
+        run.run(study(*KINDS), tmp_path, say=str, base_dir=out / "base", cells_dir=cells)
 
 
 @pytest.mark.parametrize(
