@@ -28,7 +28,7 @@ def findings(results: Results) -> Sequence[str]:
         verdicts.gain(f"{claim} questions", _gained(results, static), LEAST)
         + f" {results.estimate(temporal, 'clips', TEMPORAL)} against "
         f"{results.estimate(static, 'clips', TEMPORAL)} %, where chance is "
-        f"{100 * results.chance('clips', TEMPORAL):.1f} %."
+        f"{verdicts.share(results.chance('clips', TEMPORAL))} %."
     ]
     lines.append(
         "Temporal questions alone, instead of both kinds, change "

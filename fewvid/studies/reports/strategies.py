@@ -50,14 +50,16 @@ def findings(results: Results) -> Sequence[str]:
             f"{cell} gains {verdicts.points(gained)} on temporal questions over the image model, "
             f"and {verdicts.points(more)} over as much training on images alone."
         )
-    one = results.estimate(first, "one frame", "temporal")
+    whole = results.estimate(first, "clips", "temporal")
+    one, chance = (
+        results.estimate(first, "one frame", "temporal"),
+        results.chance("one frame", "temporal"),
+    )
+    several = whole.low > chance >= one.low  # it knows some, and none of it from one frame
     lines.append(
-        f"Shown its middle frame alone, {first} answers {one} % of the temporal questions rightly "
-        f"(chance {100 * results.chance('one frame', 'temporal'):.1f} %): what it knows of them "
-        "comes from several frames."
-        if one.low <= results.chance("one frame", "temporal")
-        else f"Shown its middle frame alone, {first} answers {one} % of the temporal questions "
-        f"rightly, where chance is {100 * results.chance('one frame', 'temporal'):.1f} %."
+        f"Shown its middle frame alone, {first} answers {one} % of the temporal questions rightly, "
+        f"where chance is {verdicts.share(chance)} %"
+        + (": what it knows of them comes from several frames." if several else ".")
     )
     return lines
 

@@ -45,6 +45,11 @@ def points(gained: Estimate) -> str:
     return f"{_signed(gained)} ± {100 * gained.half:.1f} points"
 
 
+def share(value: float) -> str:
+    """A share in per cent; a dash where it is unknown."""
+    return "–" if math.isnan(value) else f"{100 * value:.1f}"
+
+
 def short(gained: Estimate) -> str:
     """A difference in points for a title, marked where its interval holds 0."""
     if math.isnan(gained.mean):
