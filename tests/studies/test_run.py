@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 
 import pytest
 
@@ -10,6 +9,7 @@ from fewvid.errors import UserError
 from fewvid.studies import recipes, run
 from fewvid.studies.config import parse
 from fewvid.studies.results import Results
+from fewvid.studies.store import Store
 
 TINY = recipes.size("tiny")
 SMALL = dataclasses.replace(
@@ -91,15 +91,16 @@ def test_a_cell_of_another_is_that_model_with_another_choice(finished, tmp_path)
     assert stored.cells["few"]["scores"] != stored.cells["all"]["scores"]
 
 
-def test_a_damaged_file_of_results_is_named(finished, tmp_path):
-    out, *_ = finished
-    cells = tmp_path / "cells"
-    shutil.copytree(out / "cells", cells)
-    damaged = sorted(cells.glob("*.json"))
-    for file in damaged:
-        file.write_text("{")
-    with pytest.raises(UserError, match=r"cells/\w+\.json is damaged .*remove it"):
-        run.run(study(*KINDS), tmp_path, say=str, base_dir=out / "base", cells_dir=cells)
+def test_a_damaged_file_of_results_is_named(tmp_path):
+    store, of = Store(tmp_path, "base"), study(*KINDS)
+    scores = {"clips": {"colour": {"right": [1]}}, "pictures": {}}
+    store.keep(of, of.cells[0], scores, 1.5)
+    assert store.find(of, of.cells[0]) == {"scores": scores, "seconds": 1.5, "made_on": [""]}
+    assert store.find(of, of.cells[1]) is None
+    (file,) = tmp_path.iterdir()
+    file.write_text("{")
+    with pytest.raises(UserError, match=f"{file.name} is damaged .*remove it"):
+        store.find(of, of.cells[0])
 
 
 @pytest.mark.parametrize(
