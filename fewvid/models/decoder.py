@@ -106,8 +106,9 @@ class Decoder(nn.Module):
         self.norm = nn.RMSNorm(epsilon=c.norm_eps, dtype=self.dtype)
 
     def embed(self, tokens: jax.Array) -> jax.Array:
-        """int32[B,L] -> float[B,L,D]."""
-        return self.embedding.astype(self.dtype)[tokens]
+        """int32[B,L] -> float[B,L,D]: zeros where an id is not in the vocabulary."""
+        table = jnp.asarray(self.embedding, self.dtype)
+        return table.at[tokens].get(mode="fill", fill_value=0)
 
     def __call__(
         self,

@@ -70,9 +70,12 @@ class Lvlm(nn.Module):
         is_visual: jax.Array | None,
         cache: Cache | None,
     ) -> tuple[jax.Array, Cache | None]:
-        x = self.decoder.embed(tokens)
-        if visual is not None and is_visual is not None:
-            x = place(x, visual.reshape(len(visual), -1, visual.shape[-1]), is_visual)
+        if visual is None or is_visual is None:
+            return self.decoder(self.decoder.embed(tokens), positions, mask, cache)
+        # A placeholder is no word: else thousands of gradients, all zero, meet in its one row.
+        words = jnp.where(is_visual, self.config.decoder.vocab_size, tokens)
+        seen = visual.reshape(len(visual), -1, visual.shape[-1])
+        x = place(self.decoder.embed(words), seen, is_visual)
         return self.decoder(x, positions, mask, cache)
 
     def logits(self, hidden: jax.Array) -> jax.Array:

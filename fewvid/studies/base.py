@@ -17,6 +17,7 @@ from fewvid.data.tokenizer import Chat, train_tokenizer
 from fewvid.errors import UserError
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig
+from fewvid.models.patches import halve, halved
 from fewvid.studies.bank import Register
 from fewvid.studies.config import ScaleConfig
 from fewvid.studies.corpus import drawn, with_pixels
@@ -51,10 +52,10 @@ def world() -> World:
 def ensure(scale: ScaleConfig, directory: Path, say: Say) -> Base:
     """The image model of that scale in `directory`, trained if it is not there.
 
-    Raises UserError where the directory holds a model of other sizes.
+    Raises UserError where the directory, or `scale.start`, holds a model of other sizes.
     """
     config = model_of(scale.model, "config.scale.model")
-    if scale.start:
+    if scale.start and not scale.base_steps:
         directory = model_directory.resolve(scale.start)
     elif not directory.exists():
         _make(scale, config, directory, say)
@@ -76,7 +77,11 @@ def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> 
         drawn(world(), "train", medium, VOCABULARY_OF, register)
     say(f"drawing {scale.base_pictures} pictures for the image model")
     pictures = drawn(world(), "train", "image", scale.base_pictures, register)
-    tokenizer = train_tokenizer(register.texts(), config.decoder.vocab_size)
+    if scale.start:
+        params, tokenizer = _finer(scale.start, config)
+    else:
+        params = lvlm.init(config, jax.random.key(SEED))
+        tokenizer = train_tokenizer(register.texts(), config.decoder.vocab_size)
     chat = Chat(tokenizer)
     bank = register.bank(chat)
     program = Program(
@@ -98,7 +103,6 @@ def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> 
         dtype=scale.dtype,
         quick=scale.quick,
     )
-    params = lvlm.init(config, jax.random.key(SEED))
     one = jnp.ones(1)
     runs = Runs(
         key=jax.random.key(SEED + 1)[None],
@@ -125,4 +129,17 @@ def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> 
         params=jax.tree.map(lambda leaf: jax.device_get(leaf[0]), trained),
         tokenizer=tokenizer,
         card=f"# The image model of the studies\n\nTrained on pictures alone: {asdict(scale)}\n",
+    )
+
+
+def _finer(start: str, config: LvlmConfig) -> tuple[Any, Any]:
+    """Parameters and tokenizer of a model of these sizes, or of patches twice as large."""
+    found, params, tokenizer = model_directory.load(model_directory.resolve(start))
+    if found == config:
+        return jax.tree.map(jnp.asarray, params), tokenizer
+    if found.encoder.patch_size % 2 == 0 and halved(found) == config:
+        return halve(found, params), tokenizer
+    raise UserError(
+        f"config.scale.start is {start}, which has neither the sizes of config.scale.model nor "
+        "those with patches twice as large"
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,15 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewvid.models import lvlm
+from fewvid.studies import trial
 from fewvid.studies.bank import Bank
 from fewvid.studies.base import Base
+from fewvid.studies.compiling import Job
 from fewvid.studies.config import CellConfig, ScaleConfig, StudyConfig
-from fewvid.studies.exam import ask_all
+from fewvid.studies.exam import ask_all, prepare
 from fewvid.studies.library import Library, Shelf
 from fewvid.studies.plans import PICTURES, Plan, asking, clips_of, exam_of, model_of, plan, pool
 from fewvid.studies.results import Scores, tally
 from fewvid.studies.strategies import STRATEGIES
-from fewvid.studies.trial import Data, Runs, train
+from fewvid.studies.trial import Data, Runs
 
 Say = Callable[[str], None]
 NEW = 7  # seed of parameters that begin anew
@@ -66,6 +69,36 @@ def sit(
     return scores
 
 
+def preparing(
+    study: StudyConfig, base: Base, library: Library, bank: Bank, group: Sequence[CellConfig]
+) -> list[Job]:
+    """What compiles the programs that `train_group` will run for some cells of equal plans."""
+    how = plan(group[0], study.scale, base)
+    params = jax.eval_shape(lambda: _start(how, group[0], base, study.seeds * len(group)))
+    shelves, runs = _inputs(study, library, how, group)
+    data = Data(
+        library.shapes(shelves, encoded=how.encoded) if shelves else None,
+        library.shapes((PICTURES,), encoded=how.encoded),
+        bank,
+    )
+    return [partial(trial.prepare, program, params, runs, data) for program in how.programs]
+
+
+def preparing_to_sit(
+    study: StudyConfig, base: Base, library: Library, bank: Bank, cell: CellConfig
+) -> list[Job]:
+    """What compiles the programs that `sit` will run for a cell."""
+    trained = study.cell(cell.of) if cell.of else cell
+    how, program = plan(trained, study.scale, base), asking(cell, study.scale, base)
+    params = jax.eval_shape(lambda: _start(how, trained, base, study.seeds))
+    jobs: list[Job] = []
+    for name in cell.exams:
+        exam = study.exam(name)
+        asked = library.shapes((exam_of(cell, exam),), encoded=how.encoded)
+        jobs.append(partial(prepare, program, params, asked, bank, one_frame=exam.one_frame))
+    return jobs
+
+
 def _start(how: Plan, cell: CellConfig, base: Base, runs: int) -> Any:
     """The base's parameters R times; what it has not, or is to begin anew, is random in each."""
     if not how.fresh:
@@ -85,6 +118,26 @@ def _train(
     params: Any,
     say: Say,
 ) -> Any:
+    clips, runs = _inputs(study, library, how, group)
+    library.forget_training(but=(clips, (PICTURES,)), encoded=how.encoded)
+    data = Data(
+        library.corpus(clips, encoded=how.encoded) if clips else None,
+        library.corpus((PICTURES,), encoded=how.encoded),
+        bank,
+    )
+    names = ", ".join(cell.name for cell in group)
+    for number, program in enumerate(how.programs, 1):
+        phase = f", phase {number} of {len(how.programs)}" if len(how.programs) > 1 else ""
+        params = trial.train(
+            program, params, runs, data, _teller(say, names + phase, program.steps)
+        )
+    return params
+
+
+def _inputs(
+    study: StudyConfig, library: Library, how: Plan, group: Sequence[CellConfig]
+) -> tuple[tuple[Shelf, ...], Runs]:
+    """The clips that some cells are trained on, and what their runs differ in, stacked."""
     shelves: dict[Shelf, int] = {}  # those that are trained on, and where each begins
     if any(program.clips for program in how.programs):
         at = 0
@@ -96,19 +149,7 @@ def _train(
         for cell in group
         for seed in range(study.seeds)
     ]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
-    clips = tuple(shelves)
-    library.forget_training(but=(clips, (PICTURES,)), encoded=how.encoded)
-    data = Data(
-        library.corpus(clips, encoded=how.encoded) if clips else None,
-        library.corpus((PICTURES,), encoded=how.encoded),
-        bank,
-    )
-    names = ", ".join(cell.name for cell in group)
-    for number, program in enumerate(how.programs, 1):
-        phase = f", phase {number} of {len(how.programs)}" if len(how.programs) > 1 else ""
-        params = train(program, params, stacked, data, _teller(say, names + phase, program.steps))
-    return params
+    return tuple(shelves), jax.tree.map(lambda *leaves: jnp.stack(leaves), *runs)
 
 
 def _teller(say: Say, what: str, steps: int) -> Callable[[int, dict[str, float]], None]:

@@ -30,10 +30,12 @@ MEDIA = ("video", "image")
 class ScaleConfig:
     """How large the experiments are, and the recipe that all cells share.
 
-    model: sizes of the image model that all cells start from (see `studies.base`). start: that
-    model, packaged or in a directory; where it is "", it is trained on base_pictures pictures for
-    base_steps steps of base_batch rows at base_rate, with K drawn from base_keep and chosen by
-    base_sampler: such as favour none of those that are compared.
+    model: sizes of the image model that all cells start from (see `studies.base`). start: a model,
+    packaged or in a directory, that it is made from: as it is where base_steps is 0. It may have
+    patches twice as large as `model` (`models.patches`). Where it is "", parameters are random.
+    base_*: how the image model is trained: on base_pictures pictures, for base_steps steps of
+    base_batch rows at base_rate, with K drawn from base_keep and chosen by base_sampler: such as
+    favour none of those that are compared.
     clips: 100 % of the videos; the seed decides from where on a cell takes its share of them.
     pictures: those that train together with clips. test: how many clips, and as many pictures, an
     exam asks about. batch_clips and batch_pictures: rows of a step; questions: of a row. rate: the
@@ -157,7 +159,7 @@ def check(study: StudyConfig) -> None:
         _known("config.measure", name, MEASURES)
     for name, value in vars(study.scale).items():
         optional = ("warmup", "weight_decay", "batch_pictures")
-        made = not study.scale.start and name.startswith("base_")
+        made = study.scale.base_steps or not study.scale.start
         least = 0 if name in optional or (name.startswith("base_") and not made) else 1e-12
         if isinstance(value, int | float) and not isinstance(value, bool) and value < least:
             raise UserError(f"config.scale.{name} is too small: {value}")

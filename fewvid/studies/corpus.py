@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -80,7 +80,7 @@ def encoded(part: Drawn, config: LvlmConfig, params: Any, dtype: Any) -> Corpus:
     """A corpus whose frames are encoded now, once, by the encoder of `params`."""
     count, frames = part.pixels.shape[:2]
     flat = part.pixels.reshape(count * frames, 1, *part.pixels.shape[2:])
-    encode = jax.jit(partial(_encode, config, dtype))
+    encode = _encoder(config, dtype)
     encoder = {"encoder": params["encoder"]}
     size = min(AT_ONCE, len(flat))
     tokens, responses = [], []
@@ -94,6 +94,25 @@ def encoded(part: Drawn, config: LvlmConfig, params: Any, dtype: Any) -> Corpus:
     stacked = jnp.concatenate(tokens).reshape(count, frames, *tokens[0].shape[1:])
     response = jnp.concatenate(responses).reshape(count, frames, -1)
     return Corpus(None, stacked, response, jnp.asarray(part.asked), jnp.asarray(part.times))
+
+
+def shapes(parts: Sequence[Drawn], config: LvlmConfig, dtype: Any, *, encoded: bool) -> Corpus:
+    """What `joined` parts will be, encoded or with pixels: `jax.ShapeDtypeStruct`s."""
+    array: Any = jax.ShapeDtypeStruct
+    count, frames = sum(len(part.asked) for part in parts), parts[0].pixels.shape[1]
+    asked = array((count, max(p.asked.shape[1] for p in parts)), parts[0].asked.dtype)
+    times = array((frames,), jnp.float32)
+    if not encoded:
+        pixels = array((count, *parts[0].pixels.shape[1:]), jnp.uint8)
+        return Corpus(pixels, None, None, asked, times)
+    each, width = (count, frames, config.encoder.tokens), config.encoder.width
+    return Corpus(None, array((*each, width), dtype), array(each, jnp.float32), asked, times)
+
+
+@cache
+def _encoder(config: LvlmConfig, dtype: Any) -> Any:
+    """Compiled once for all corpora."""
+    return jax.jit(partial(_encode, config, dtype))
 
 
 def _encode(config: LvlmConfig, dtype: Any, params: Any, pixels: jax.Array) -> lvlm.Features:

@@ -11,8 +11,10 @@ import numpy as np
 
 from fewvid import samplers
 from fewvid.models import lvlm
+from fewvid.models.attention import mask_of_every_head
 from fewvid.models.config import visual_tokens_per_frame
 from fewvid.studies.bank import NOTHING, Bank, lay_out
+from fewvid.studies.compiling import Compiled
 from fewvid.studies.corpus import Corpus, batch
 from fewvid.studies.trial import Program
 
@@ -28,20 +30,35 @@ def ask_all(
     params have a leading axis R. one_frame: every frame is the clip's middle one, times kept.
     The first of program.keep is the K.
     """
-    asked = np.asarray(corpus.asked)
-    count = len(asked)
+    (count, questions), runs = corpus.asked.shape, len(jax.tree.leaves(params)[0])
+    right = _compiled(program, one_frame)(params, _keys(runs), corpus, bank, _rows(count))
+    return np.asarray(right).reshape(runs, -1, questions)[:, :count]
+
+
+def prepare(
+    program: Program, params: Any, corpus: Corpus, bank: Bank, *, one_frame: bool = False
+) -> None:
+    """Compiles what `ask_all` will run with such arguments: their shapes are enough."""
+    keys = _keys(jax.tree.leaves(params)[0].shape[0])
+    rows = _rows(corpus.asked.shape[0])
+    _compiled(program, one_frame).make(params, keys, corpus, bank, rows)
+
+
+def _keys(runs: int) -> jax.Array:
+    """Of random choices, for each run its own."""
+    return jax.random.split(jax.random.key(LUCK), runs)
+
+
+def _rows(count: int) -> np.ndarray:
+    """The numbers of `count` clips in batches, some again where the last is not full."""
     size = min(ROWS, count)
-    rows = np.resize(np.arange(count), (-(-count // size), size))
-    runs = len(jax.tree.leaves(params)[0])
-    keys = jax.random.split(jax.random.key(LUCK), runs)  # of random choices, for each run its own
-    right = _compiled(program, one_frame)(params, keys, corpus, bank, rows)
-    return np.asarray(right).reshape(runs, -1, asked.shape[1])[:, :count]
+    return np.resize(np.arange(count, dtype=np.int32), (-(-count // size), size))
 
 
 @cache
-def _compiled(program: Program, one_frame: bool) -> Any:
+def _compiled(program: Program, one_frame: bool) -> Compiled:
     """The same for every cell that is asked alike."""
-    return program.jit(partial(_all_rows, program, one_frame))
+    return Compiled(program.jit(partial(_all_rows, program, one_frame)))
 
 
 def _all_rows(program: Program, one_frame: bool, params, keys, corpus: Corpus, bank: Bank, rows):
@@ -86,16 +103,17 @@ def _ask(
     # Only the first id of each answer: the valid answers differ in it.
     first = text["answer_positions"].reshape(*chosen.shape, -1)[..., 0]
     dtype = jnp.dtype(program.dtype)
-    hidden, _ = lvlm.forward(
-        program.model,
-        params,
-        seen | text,
-        keep=keep,
-        sampler=program.sampler,
-        rng=rng,
-        dtype=dtype,
-        visual_id=program.visual,
-    )
+    with mask_of_every_head():
+        hidden, _ = lvlm.forward(
+            program.model,
+            params,
+            seen | text,
+            keep=keep,
+            sampler=program.sampler,
+            rng=rng,
+            dtype=dtype,
+            visual_id=program.visual,
+        )
     before = jnp.take_along_axis(hidden, first[..., None], axis=1)
     logits = lvlm.logits(program.model, params, before, dtype)
     at = jnp.maximum(chosen, 0)

@@ -72,6 +72,11 @@ class Library:
             )
         return self._made[key]
 
+    def shapes(self, shelves: Sequence[Shelf], *, encoded: bool) -> Corpus:
+        """What `corpus` would return, without making it."""
+        parts, dtype = [self._drawn[shelf] for shelf in shelves], jnp.dtype(self.dtype)
+        return corpus.shapes(parts, self.base.config, dtype, encoded=encoded)
+
     def forget_training(self, *, but: Sequence[tuple[Shelf, ...]], encoded: bool) -> None:
         """Gives back the device's memory of what was trained on; exams are smaller, and stay.
 

@@ -22,6 +22,7 @@ from fewvid.models.config import (
     LvlmConfig,
     SamplerConfig,
 )
+from fewvid.models.patches import halved
 from fewvid.studies.config import CellConfig, ExamConfig, ScaleConfig, StudyConfig
 from fewvid.training.recipes import SHAPES
 
@@ -44,15 +45,12 @@ class Size:
         return EncoderConfig(**self.scale.model["encoder"]).tokens
 
 
-def _model(patch: int, **smaller: Any) -> dict[str, Any]:
-    return LvlmConfig(
-        EncoderConfig(patch_size=patch, **smaller),
-        SamplerConfig(),
-        AdapterConfig(queries="tokens", change=True),
-        DecoderConfig(vocab_size=256, depth=3),
-    ).to_dict()
-
-
+TINY = LvlmConfig(
+    EncoderConfig(patch_size=16, width=32, depth=1, heads=2, mlp_width=64),
+    SamplerConfig(),
+    AdapterConfig(queries="tokens", change=True),
+    DecoderConfig(vocab_size=256, depth=3),
+)
 SIZES = {
     "tiny": Size(
         name="tiny",
@@ -61,7 +59,7 @@ SIZES = {
         frames=8,
         scale=ScaleConfig(
             clips=48,
-            model=_model(16, width=32, depth=1, heads=2, mlp_width=64),
+            model=TINY.to_dict(),
             base_pictures=128,
             base_steps=20,
             base_batch=16,
@@ -104,6 +102,7 @@ SIZES = {
             together=3,
         ),
     ),
+    # The packaged image model with patches of half the side: 256 tokens a frame instead of 64.
     "full": Size(
         name="full",
         seeds=3,
@@ -111,12 +110,13 @@ SIZES = {
         frames=8,
         scale=ScaleConfig(
             clips=20_000,
-            model=_model(4),
+            start="shapes",
+            model=halved(SHAPES).to_dict(),
             base_pictures=60_000,
-            base_steps=8000,
+            base_steps=4000,
             base_batch=128,
             base_rate=1e-3,
-            base_keep=(16, 32, 64, 128, 256),
+            base_keep=(256,),
             pictures=20_000,
             test=1000,
             steps=1500,

@@ -23,15 +23,11 @@ import jax
 from fewvid.errors import UserError
 from fewvid.studies import base as image_model
 from fewvid.studies import costs, identity, page
-from fewvid.studies.base import Base
-from fewvid.studies.cells import sit, train_group, untrained
-from fewvid.studies.config import CellConfig, StudyConfig
-from fewvid.studies.library import Library
-from fewvid.studies.plans import groups, of_exams, of_training
+from fewvid.studies.config import StudyConfig
+from fewvid.studies.missing import finish
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
 from fewvid.studies.store import Store, read_json
-from fewvid.studies.strategies import STRATEGIES
 
 Say = Callable[[str], None]
 MEASURES = {"costs": costs.measure, "identity": identity.measure}
@@ -60,7 +56,11 @@ def run(
     base = image_model.ensure(study.scale, base_dir or out / "base", say)
     here = f"{_device()}, fewvid {version}, jax {jax.__version__}"
     store = Store(cells_dir or out / "cells", base.digest, here)
-    if not _train_missing(study, base, store, say, started, minutes):
+
+    def late() -> bool:
+        return minutes is not None and time.monotonic() - started > 60 * minutes
+
+    if not finish(study, base, store, say, late):
         return None
     cells = {}
     for cell in study.cells:
@@ -95,81 +95,6 @@ def run(
             f"fit these cells: it compares those of configs/studies/{study.study}.py"
         ) from error
     return found
-
-
-def _train_missing(
-    study: StudyConfig, base: Base, store: Store, say: Say, started: float, minutes: float | None
-) -> bool:
-    """Whether all cells are there now."""
-    missing = [cell for cell in study.cells if store.find(study, cell) is None]
-    if not missing:
-        return True
-    say(f"{len(study.cells) - len(missing)} of {len(study.cells)} cells are finished")
-    by_trained: dict[str, list[CellConfig]] = {}  # a cell, and those that apply its parameters
-    for cell in missing:
-        by_trained.setdefault(cell.of or cell.name, []).append(cell)
-    known = {name: _known(study, base, store, study.cell(name)) for name in by_trained}
-    to_train = [study.cell(name) for name, params in known.items() if params is None]
-    library = Library(base, study.scale.dtype)
-    for shelf, count in [
-        *(need for cell in to_train for need in of_training(cell, study.scale)),
-        *(need for cell in missing for need in of_exams(study, cell)),
-    ]:
-        library.need(shelf, count)
-    bank = library.draw(say)
-
-    def examine(name: str, params: Any) -> None:
-        for cell in by_trained[name]:
-            begun = time.monotonic()
-            scores = sit(study, base, library, bank, cell, params)
-            store.keep(study, cell, scores, time.monotonic() - begun)
-            say(f"{cell.name}: {_short(scores)}")
-
-    def late() -> bool:
-        over = minutes is not None and time.monotonic() - started > 60 * minutes
-        if over:
-            left = sum(store.find(study, cell) is None for cell in study.cells)
-            say(f"{minutes:g} minutes are over, {left} cells are left; the same command goes on")
-        return over
-
-    for name, params in known.items():
-        if params is not None:
-            if late():
-                return False
-            examine(name, params)
-    for group in groups(study, base, to_train):
-        if late():
-            return False
-        begun = time.monotonic()
-        trained = train_group(study, base, library, bank, group, say)
-        jax.block_until_ready(trained)
-        seconds = (time.monotonic() - begun) / len(group)
-        for cell, params in zip(group, trained, strict=True):
-            store.keep_params(study, cell, params, base.params, seconds)
-        for cell, params in zip(group, trained, strict=True):
-            examine(cell.name, params)
-    return True
-
-
-def _known(study: StudyConfig, base: Base, store: Store, cell: CellConfig) -> Any | None:
-    """The parameters of a cell that need no training: stored, or the image model's."""
-    if not STRATEGIES[cell.strategy]:
-        return untrained(study, base)
-    return store.params(study, cell, base.params)
-
-
-def _short(scores: dict[str, dict[str, Any]]) -> str:
-    parts = []
-    for exam, dimensions in scores.items():
-        for kind in ("temporal", "static"):
-            shares = [
-                sum(d["right"]) / len(d["right"]) / d["total"]
-                for d in dimensions.values()
-                if d["kind"] == kind
-            ]
-            if shares:
-                parts.append(f"{exam} {kind} {100 * sum(shares) / len(shares):.1f} %")
-    return ", ".join(parts)
 
 
 def _digest(what: Any) -> str:

@@ -17,8 +17,10 @@ import jax.numpy as jnp
 import optax
 
 from fewvid.models import lvlm
+from fewvid.models.attention import mask_of_every_head
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
 from fewvid.studies.bank import Bank, choose, lay_out
+from fewvid.studies.compiling import Compiled
 from fewvid.studies.corpus import Corpus, batch
 from fewvid.training import trainable as subtree
 from fewvid.training.optimizer import make_optimizer
@@ -96,15 +98,14 @@ def train(
 
     progress(step, {"loss", "accuracy"}) is called after each chunk, with means over the runs.
     """
-    one = jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[0], tree), params)
-    chosen = subtree.select(one, program.trainable)
+    chosen = _trainable(program, params)
     moving, frozen = jax.vmap(partial(subtree.split, trainable=chosen))(params)
     # Steps are given these buffers for good: they must not be those of `params`, nor those of a
     # frozen leaf of which all rows train.
     moving = jax.tree.map(jnp.copy, moving)
     optimizer, advance = _compiled(program, tuple(chosen.items()))
     moments = jax.vmap(optimizer.init)(moving)
-    chunk = max(size for size in range(1, CHUNK + 1) if program.steps % size == 0)
+    chunk = _chunk(program)
     for start in range(0, program.steps, chunk):
         steps = jnp.arange(start, start + chunk)
         moving, moments, metrics = advance(moving, moments, frozen, runs, steps, data)
@@ -113,12 +114,33 @@ def train(
     return jax.vmap(partial(subtree.merge, trainable=chosen))(moving, frozen)
 
 
+def prepare(program: Program, params: Params, runs: Runs, data: Data) -> None:
+    """Compiles what `train` will run with such arguments: their shapes are enough."""
+    chosen = _trainable(program, params)
+    moving, frozen = jax.eval_shape(jax.vmap(partial(subtree.split, trainable=chosen)), params)
+    optimizer, advance = _compiled(program, tuple(chosen.items()))
+    moments = jax.eval_shape(jax.vmap(optimizer.init), moving)
+    steps = jax.ShapeDtypeStruct((_chunk(program),), jnp.int32)
+    advance.make(moving, moments, frozen, runs, steps, data)
+
+
+def _trainable(program: Program, params: Params) -> subtree.Trainable:
+    """What trains of each run's parameters."""
+    one = jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[0], tree), params)
+    return subtree.select(one, program.trainable)
+
+
+def _chunk(program: Program) -> int:
+    """Steps of a call: no rest is left, which would be a program of its own."""
+    return max(size for size in range(1, CHUNK + 1) if program.steps % size == 0)
+
+
 @cache
-def _compiled(program: Program, chosen: tuple[tuple[str, Any], ...]) -> tuple[Any, Any]:
+def _compiled(program: Program, chosen: tuple[tuple[str, Any], ...]) -> tuple[Any, Compiled]:
     """The optimizer and the compiled steps: groups of cells that are too many for one come here."""
     optimizer = make_optimizer(program.optimizer, program.steps)
     steps = partial(_advance, program, optimizer, dict(chosen))
-    return optimizer, program.jit(steps, donate_argnums=(0, 1))
+    return optimizer, Compiled(program.jit(steps, donate_argnums=(0, 1)))
 
 
 def _advance(
@@ -181,16 +203,17 @@ def _part(program: Program, params, corpus: Corpus, rows, weight, keys, step, da
     def at(keep: int):
         visual = frames * visual_tokens_per_frame(program.model, keep)
         text = lay_out(data.bank, chosen, visual, program.bos, program.visual)
-        return lvlm.loss(
-            program.model,
-            params,
-            seen | text,
-            keep=keep,
-            sampler=program.sampler,
-            rng=keys[1],
-            dtype=jnp.dtype(program.dtype),
-            visual_id=program.visual,
-        )
+        with mask_of_every_head():
+            return lvlm.loss(
+                program.model,
+                params,
+                seen | text,
+                keep=keep,
+                sampler=program.sampler,
+                rng=keys[1],
+                dtype=jnp.dtype(program.dtype),
+                visual_id=program.visual,
+            )
 
     if len(program.keep) == 1:
         return at(program.keep[0])

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import threading
 
 import pytest
 
 from fewvid.errors import UserError
-from fewvid.studies import recipes, run
+from fewvid.studies import missing, recipes, run
+from fewvid.studies.compiling import Compiled, do_all
 from fewvid.studies.config import parse
 from fewvid.studies.results import Results
 from fewvid.studies.store import Store
@@ -36,8 +38,29 @@ KINDS = [cell("temporal", kind="temporal"), cell("mixed"), cell("static", kind="
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("study")
     said = []
-    found = run.run(study(*KINDS), out, say=said.append, command="python", version="1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(missing, "do_all", lambda jobs: said.append("compiling") or do_all(jobs))
+        patch.setattr(Compiled, "make", lambda self, *args: make(self, *args, said=said))
+        found = run.run(study(*KINDS), out, say=said.append, command="python", version="1")
     return out, found, said
+
+
+compiled = Compiled.make
+
+
+def make(self, *args, said):
+    """`Compiled.make`, which says so where it was first called by what needs the program now."""
+    known = len(self._programs)
+    program = compiled(self, *args)
+    if threading.current_thread() is threading.main_thread() and len(self._programs) > known:
+        said.append("compiled while others wait")
+    return program
+
+
+def test_programs_are_compiled_side_by_side_before_they_are_needed(finished):
+    *_, said = finished
+    assert said.count("compiling") == 1  # one group of equal plans
+    assert "compiled while others wait" not in said[said.index("compiling") :]
 
 
 def test_a_study_leaves_its_numbers_and_its_page(finished):
