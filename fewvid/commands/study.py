@@ -1,10 +1,11 @@
-"""Runs one of the experiments that hold the claims up, and writes its page.
+"""Runs experiments that hold the claims up, and writes their pages.
 
-  python -m fewvid study keep --config configs/studies/keep.py:tiny --out runs/studies/keep-tiny
+  python -m fewvid study keep --size tiny --out runs/studies/keep-tiny
+  python -m fewvid study all --out runs/studies
 
-The folder then holds results.json, the figures and README.md, the page. The same command again goes
-on from the cells that are finished. Several studies may share the image model that they start from
-(--base) and the experiments that they have in common (--cells).
+The folder then holds results.json, the figures and README.md, the page; of several studies (all: of
+all there are) each has a folder in it. What they have in common is trained once. The same command
+again goes on from the experiments that are finished.
 """
 
 from __future__ import annotations
@@ -12,23 +13,37 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import fewvid
 from fewvid.commands import places
 from fewvid.commands.configs import keep_compiled, read_config, with_overrides
-from fewvid.errors import UserError
+from fewvid.errors import UserError, closest
 
+if TYPE_CHECKING:
+    from fewvid.studies.config import StudyConfig
+
+PAGE = "README.md"
+SIZES = ("tiny", "laptop", "full")  # of studies.recipes, which takes seconds to import
 UNFINISHED = 75  # EX_TEMPFAIL of sysexits.h: try again
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `study`."""
-    parser.add_argument("name", metavar="NAME", help="a study of configs/studies, such as keep")
     parser.add_argument(
+        "names", metavar="NAME", nargs="+", help="studies of configs/studies, such as keep, or all"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--size",
+        choices=SIZES,
+        default="full",
+        help="full (default), for a GPU; laptop, for two cores; tiny, to see that all runs",
+    )
+    which.add_argument(
         "--config",
         metavar="FILE[:ARG]",
-        help="default configs/studies/NAME.py:full, for a GPU; :laptop for two cores, :tiny to try",
+        help="of one study: a config of your own, instead of configs/studies/NAME.py:SIZE",
     )
     parser.add_argument("--out", required=True, type=places.path, help="where the page goes")
     parser.add_argument(
@@ -49,9 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the study, or goes on with it, and prints what was found."""
-    config = args.config or f"configs/studies/{args.name}.py:full"
-    values = read_config(config, args.overrides)
+    """Runs the studies, or goes on with them, and prints what was found."""
     out = args.out.expanduser()
     places.check_folder(out, "--out")
     for folder, flag in ((args.base, "--base"), (args.cells, "--cells")):
@@ -59,39 +72,64 @@ def run(args: argparse.Namespace) -> int:
             places.check_folder(folder.expanduser().parent, flag)
     keep_compiled(out)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from fewvid.studies.config import parse
+    from fewvid.studies import run as running
     from fewvid.studies.reports import REPORTS
-    from fewvid.studies.run import run as run_study
     from fewvid.training.progress import display
 
-    study = parse(values)
-    if study.study != args.name:
-        raise UserError(
-            f"{config} is a config of the study {study.study!r}, not of {args.name!r}; give "
-            f"--config configs/studies/{args.name}.py:{study.size}"
-        )
-    shown = display()
+    studies = _studies(args)
+    many = len(studies) > 1
+    common: dict[str, Any] = {
+        "base_dir": (args.base or out / "base").expanduser(),
+        "cells_dir": (args.cells or out / "cells").expanduser(),
+        "version": fewvid.__version__,
+    }
+    shown, pages = display(), []
     try:
-        found = run_study(
-            study,
-            out,
-            say=shown.say,
-            command=_command(args, config),
-            version=fewvid.__version__,
-            base_dir=args.base and args.base.expanduser(),
-            cells_dir=args.cells and args.cells.expanduser(),
-            minutes=args.minutes,
-        )
+        if many and not running.train_all(
+            [*studies.values()], say=shown.say, minutes=args.minutes, **common
+        ):
+            return UNFINISHED
+        for config, study in studies.items():
+            folder = out / study.study if many else out
+            command = _command(study.study, config, args.overrides)
+            minutes = None if many else args.minutes
+            found = running.run(
+                study, folder, say=shown.say, command=command, minutes=minutes, **common
+            )
+            if found is None:
+                return UNFINISHED
+            pages.append((REPORTS[study.study], found, folder / PAGE))
     finally:
         shown.close()
-    if found is None:
-        return UNFINISHED
-    report = REPORTS[study.study]
-    print(f"\n{report.title}\n")
-    for finding in report.findings(found):
-        print(f"- {finding.replace('**', '')}")
-    print(f"\nThe page is {out / 'README.md'}")
+    for report, found, page in pages:
+        findings = [f"- {finding.replace('**', '')}" for finding in report.findings(found)]
+        print("\n".join(["", report.title, "", *findings, "", f"The page is {page}"]))
     return 0
+
+
+def _studies(args: argparse.Namespace) -> dict[str, StudyConfig]:
+    """What is to be run, by the config that says so. Raises UserError for names that do not fit."""
+    from fewvid.studies.config import parse
+    from fewvid.studies.reports import REPORTS
+
+    names = list(dict.fromkeys(REPORTS if "all" in args.names else args.names))
+    if args.config and names != args.names[:1]:
+        raise UserError(f"--config is a config of one study, but these are {', '.join(names)}")
+    for name in names:
+        if name not in REPORTS:
+            raise UserError(
+                f"unknown study {name!r}, wanted all or some of {', '.join(REPORTS)}."
+                f"{closest(name, REPORTS)}"
+            )
+    found = {}
+    for name in names:
+        config = args.config or f"configs/studies/{name}.py:{args.size}"
+        found[config] = parse(read_config(config, args.overrides))
+        if found[config].study != name:
+            raise UserError(
+                f"{config} is a config of the study {found[config].study!r}, not of {name!r}"
+            )
+    return found
 
 
 def _minutes(text: str) -> float:
@@ -105,8 +143,8 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def _command(args: argparse.Namespace, config: str) -> str:
+def _command(name: str, config: str, overrides: list[str]) -> str:
     """The command that repeats this study, wherever this one was run."""
-    out = Path("runs/studies") / args.name
-    parts = ["python", "-m", "fewvid", "study", args.name, "--config", config, "--out", str(out)]
-    return shlex.join([*parts, *args.overrides])
+    out = f"runs/studies/{name}"
+    parts = ["python", "-m", "fewvid", "study", name, "--config", config, "--out", out]
+    return shlex.join([*parts, *overrides])

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ import jax
 from fewvid.errors import UserError
 from fewvid.studies import base as image_model
 from fewvid.studies import costs, identity, page
+from fewvid.studies.base import Base
 from fewvid.studies.config import StudyConfig
 from fewvid.studies.missing import finish
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
 from fewvid.studies.store import Store, read_json
+from fewvid.studies.together import union
 
 Say = Callable[[str], None]
 MEASURES = {"costs": costs.measure, "identity": identity.measure}
@@ -52,14 +54,8 @@ def run(
     """
     if study.study not in REPORTS:
         raise UserError(f"config.study is {study.study!r}, wanted one of {', '.join(REPORTS)}")
-    started = time.monotonic()
-    base = image_model.ensure(study.scale, base_dir or out / "base", say)
-    here = f"{_device()}, fewvid {version}, jax {jax.__version__}"
-    store = Store(cells_dir or out / "cells", base.digest, here)
-
-    def late() -> bool:
-        return minutes is not None and time.monotonic() - started > 60 * minutes
-
+    late = _late(minutes)
+    base, store = _have(study, base_dir or out / "base", cells_dir or out / "cells", say, version)
     if not finish(study, base, store, say, late):
         return None
     cells = {}
@@ -95,6 +91,39 @@ def run(
             f"fit these cells: it compares those of configs/studies/{study.study}.py"
         ) from error
     return found
+
+
+def train_all(
+    studies: Sequence[StudyConfig],
+    *,
+    say: Say,
+    base_dir: Path,
+    cells_dir: Path,
+    version: str = "",
+    minutes: float | None = None,
+) -> bool:
+    """Trains what several studies miss, together; whether all of it is there now.
+
+    Raises UserError where their scales or seeds differ.
+    """
+    late, study = _late(minutes), union(studies)
+    base, store = _have(study, base_dir, cells_dir, say, version)
+    return finish(study, base, store, say, late)
+
+
+def _late(minutes: float | None) -> Callable[[], bool]:
+    """Says whether so many minutes have gone from now on."""
+    started = time.monotonic()
+    return lambda: minutes is not None and time.monotonic() - started > 60 * minutes
+
+
+def _have(
+    study: StudyConfig, base_dir: Path, cells_dir: Path, say: Say, version: str
+) -> tuple[Base, Store]:
+    """The image model, made if it is not there, and what has been made from it."""
+    base = image_model.ensure(study.scale, base_dir, say)
+    here = f"{_device()}, fewvid {version}, jax {jax.__version__}"
+    return base, Store(cells_dir, base.digest, here)
 
 
 def _digest(what: Any) -> str:

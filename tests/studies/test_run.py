@@ -12,6 +12,7 @@ from fewvid.studies.compiling import Compiled, do_all
 from fewvid.studies.config import parse
 from fewvid.studies.results import Results
 from fewvid.studies.store import Store
+from fewvid.studies.together import union
 
 TINY = recipes.size("tiny")
 SMALL = dataclasses.replace(
@@ -101,6 +102,25 @@ def test_another_study_finds_the_cell_they_share_and_time_can_run_out(finished, 
     assert not (tmp_path / "results.json").exists()
     whole = run.run(other, tmp_path, say=said.append, **common)
     assert whole.cells["the same"]["scores"] == found.cells["temporal"]["scores"]
+
+
+def test_several_studies_at_once_are_one_of_all_their_cells(finished, tmp_path):
+    out, found, _ = finished
+    few = cell("few", keep=1, of="all")
+    one, two = study(*KINDS), study(cell("all", strategy="none"), few, name="keep")
+    both = union([one, two])
+    assert [c.name for c in both.cells][2:] == ["kind: static", "keep: all", "keep: few"]
+    assert both.cell("keep: few").of == "keep: all"
+    assert both.cell("keep: few").exams == ("keep: clips", "keep: pictures")
+    assert both.exam("keep: clips").medium == "video"
+    said, common = [], {"base_dir": out / "base", "cells_dir": out / "cells"}
+    assert run.train_all([one, two], say=said.append, **common)
+    assert "3 of 5 cells are finished" in said  # as they were, under other names
+    again = run.run(one, tmp_path, say=said.append, **common)
+    assert again.cells["mixed"]["scores"] == found.cells["mixed"]["scores"]
+    larger = dataclasses.replace(two, scale=dataclasses.replace(two.scale, test=5))
+    with pytest.raises(UserError, match="kind and keep have another scale"):
+        union([one, larger])
 
 
 def test_a_cell_of_another_is_that_model_with_another_choice(finished, tmp_path):

@@ -1,0 +1,58 @@
+"""`study`: which studies, of which size, and what it says of names that do not fit."""
+
+import re
+
+import pytest
+
+from fewvid.__main__ import main
+from fewvid.commands.study import SIZES
+from fewvid.studies import recipes, run
+from fewvid.studies.reports import REPORTS
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["kinds"], "unknown study 'kinds', wanted all or some of identity, .*Did you mean 'kind'"),
+        (["kind", "--size", "tyni"], "invalid choice: 'tyni'"),
+        (
+            ["kind", "keep", "--config", "configs/studies/kind.py:tiny"],
+            "--config is a config of one study, but these are kind, keep",
+        ),
+        (["all", "--config", "configs/studies/kind.py:tiny"], "but these are identity, keep, "),
+        (
+            ["keep", "--config", "configs/studies/kind.py:tiny"],
+            "kind.py:tiny is a config of the study 'kind', not of 'keep'",
+        ),
+        (["kind", "--minutes", "-1"], "must be a number of minutes"),
+    ],
+)
+def test_names_that_do_not_fit(tmp_path, capsys, flags, said):
+    with pytest.raises(SystemExit) as ended:
+        raise SystemExit(main(["study", *flags, "--out", str(tmp_path / "out")]))
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert re.search(said, error.replace("\n", " ")), error
+
+
+def test_the_sizes_are_those_of_the_recipes():
+    assert set(SIZES) == set(recipes.SIZES)
+
+
+def test_several_studies_are_trained_together_and_get_a_folder_each(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        run, "train_all", lambda studies, **how: asked.append(([*studies], how)) or True
+    )
+    monkeypatch.setattr(run, "run", lambda study, out, **how: asked.append((study, out, how)))
+    flags = ["study", "all", "--size", "tiny", "--minutes", "3", "--out", str(tmp_path)]
+    assert main(flags) == 75  # the first one's numbers are not there: nothing was trained
+    (together, how), (study, out, alone) = asked
+    assert [one.study for one in together] == [*REPORTS]
+    assert how["minutes"] == 3
+    assert out == tmp_path / study.study
+    assert (alone["base_dir"], alone["cells_dir"]) == (tmp_path / "base", tmp_path / "cells")
+    assert alone["command"].endswith(
+        "study identity --config configs/studies/identity.py:tiny --out runs/studies/identity"
+    )
