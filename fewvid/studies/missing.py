@@ -57,6 +57,8 @@ class Work:
     def examine(self, name: str, params: Any) -> None:
         """Stores the scores of a trained cell, and of those that only take its parameters."""
         for cell in self.examined[name]:
+            if self.store.find(self.study, cell) is not None:
+                continue  # the same as one before it, under another name
             begun = time.monotonic()
             scores = sit(self.study, self.base, self.library, self.bank, cell, params)
             self.store.keep(self.study, cell, scores, time.monotonic() - begun)
@@ -72,8 +74,11 @@ def finish(
         return True
     say(f"{len(study.cells) - len(missing)} of {len(study.cells)} cells are finished")
     examined: dict[str, list[CellConfig]] = {}
+    same: dict[str, str] = {}  # the first of the cells that are the same experiment
     for cell in missing:
-        examined.setdefault(cell.of or cell.name, []).append(cell)
+        trained = study.cell(cell.of) if cell.of else cell
+        first = same.setdefault(store.key(study, trained), trained.name)
+        examined.setdefault(first, []).append(cell)
     known = {name: _known(study, base, store, study.cell(name)) for name in examined}
     to_train = [study.cell(name) for name, params in known.items() if params is None]
     library = Library(base, study.scale.dtype)
@@ -84,15 +89,15 @@ def finish(
         library.need(shelf, count)
     work = Work(study, base, store, library, library.draw(say), examined, say)
     have = [[study.cell(name)] for name, params in known.items() if params is not None]
-    for todo, trained in ((have, True), (groups(study, base, to_train), False)):
+    for todo, have_params in ((have, True), (groups(study, base, to_train), False)):
         for number, group in enumerate(todo):
             if late():
                 left = sum(store.find(study, cell) is None for cell in study.cells)
                 say(f"time is over, {left} cells are left; the same command goes on")
                 return False
             if number % at_once() == 0:
-                work.compile(todo[number : number + at_once()], trained=trained)
-            if trained:
+                work.compile(todo[number : number + at_once()], trained=have_params)
+            if have_params:
                 work.examine(group[0].name, known[group[0].name])
             else:
                 work.train(group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fewvid.studies.reports.report import Columns, Report
 from fewvid.studies.results import Results
@@ -47,7 +48,7 @@ def _lines(results: Results, report: Report) -> list[str]:
         values["command"],
         "```",
         f"Made on {_where(results)}, {values['minutes']:g} minutes of training and exams (without "
-        f"drawing and the image model); the page of {values['date']}. All numbers are in "
+        f"drawing, compiling and the image model); the page of {values['date']}. All numbers are in "
         "[results.json](results.json).",
     ]
     return lines
@@ -68,9 +69,22 @@ def _recipe(results: Results) -> list[str]:
         f"World `shapes`, {encoder['image_size']} x {encoder['image_size']} pixels, N = {tokens} "
         f"tokens a frame. {scale['steps']} steps of {scale['batch_clips']} clips and "
         f"{scale['batch_pictures']} pictures with {scale['questions']} questions each; exams of "
-        f"{scale['test']} clips and pictures that nothing was trained on; every cell starts from "
-        "one image model.",
+        f"{scale['test']} clips and pictures that nothing was trained on. Every cell starts from "
+        f"one image model, {_image_model(scale)}.",
     ]
+
+
+def _image_model(scale: dict[str, Any]) -> str:
+    """Where the image model comes from, in words."""
+    start = scale["start"]
+    if start and not scale["base_steps"]:
+        return f"`{start}`"
+    keeps = ", ".join(map(str, scale["base_keep"]))
+    trained = (
+        f"{scale['base_steps']} steps of {scale['base_batch']} of {scale['base_pictures']} "
+        f"pictures, K = {keeps} of the tokens ({scale['base_sampler']})"
+    )
+    return f"made from `{start}` by {trained}" if start else f"trained from nothing in {trained}"
 
 
 def table(results: Results, columns: Columns) -> list[str]:

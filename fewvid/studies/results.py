@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from fewvid.data.shapes.questions import Question
 from fewvid.errors import UserError
@@ -15,8 +16,7 @@ from fewvid.errors import UserError
 # exam -> dimension -> {"kind", "chance", "total", "right": one number a seed}
 Scores = dict[str, dict[str, dict[str, Any]]]
 
-# 97.5 % quantiles of Student's t by degrees of freedom; from 9 on the last.
-STUDENT = (math.nan, 12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
+UPPER = 0.975  # of a distribution, of which 95 % lie inside
 NORMAL = 1.96
 
 
@@ -110,6 +110,24 @@ class Results:
         alone = math.hypot(_deviation(first), _deviation(second))
         return _paired(_by_seed(first) - _by_seed(second), alone)
 
+    def against(
+        self, control: str, cells: Iterable[str], exam: str, of: str | Iterable[str]
+    ) -> dict[str, Estimate]:
+        """Each of several cells less one and the same: 95 % of the time all intervals hold at once.
+
+        Else the luckiest of ten would often look better than it is.
+        """
+        chosen = {name: self._chosen(name, exam, of) for name in (control, *cells)}
+        by_seed = {name: _by_seed(one) for name, one in chosen.items()}
+        others = [name for name in chosen if name != control]
+        halves = _dunnett(np.array([by_seed[name] for name in others]), by_seed[control])
+        found = {}
+        for name, half in zip(others, halves, strict=True):
+            alone = math.hypot(_deviation(chosen[name]), _deviation(chosen[control]))
+            mean = float((by_seed[name] - by_seed[control]).mean())
+            found[name] = Estimate(mean, math.hypot(half, NORMAL * alone))
+        return found
+
     def ratio(self, cell: str, other: str, exam: str, of: str | Iterable[str]) -> Estimate:
         """`cell` over `other`, seed by seed; unknown where `other` got nothing right."""
         first, second = (self._chosen(name, exam, of) for name in (cell, other))
@@ -158,5 +176,22 @@ def _student(values: np.ndarray) -> float:
     """Half of the 95 % interval of the mean of few values; 0 for one."""
     if len(values) < 2:
         return 0.0
-    quantile = STUDENT[min(len(values) - 1, len(STUDENT) - 1)]
+    quantile = stats.t.ppf(UPPER, len(values) - 1)
     return float(quantile * values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _dunnett(values: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """Half of the simultaneous intervals of values float[C,S] less control float[S], float[C].
+
+    Dunnett (1955) in blocks: what a seed does to all cells alike is taken out first, with as many
+    degrees of freedom. 0 for one seed, or where the cells differ by the same in all seeds.
+    """
+    whole = np.vstack([control, values])
+    cells, seeds = whole.shape
+    within = whole - whole.mean(axis=0)
+    if seeds < 2 or np.allclose(within.std(axis=1), 0):
+        return np.zeros(len(values))
+    found = stats.dunnett(*within[1:], control=within[0], rng=np.random.default_rng(0))
+    interval = found.confidence_interval(0.95)
+    apart, blocks = cells * (seeds - 1), (cells - 1) * (seeds - 1)
+    return (interval.high - interval.low) / 2 * math.sqrt(apart / blocks)

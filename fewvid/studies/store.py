@@ -80,7 +80,7 @@ class Store:
         self._write(study, cell, {}, seconds)
 
     def _file(self, study: StudyConfig, cell: CellConfig, suffix: str) -> Path:
-        return self.folder / f"{self._key(study, cell)}{suffix}"
+        return self.folder / f"{self.key(study, cell)}{suffix}"
 
     def _read(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any]:
         file = self._file(study, cell, ".json")
@@ -95,11 +95,11 @@ class Store:
         file = self._file(study, cell, ".json")
         _whole(file, lambda beside: beside.write_text(json.dumps(values)))
 
-    def _key(self, study: StudyConfig, cell: CellConfig) -> str:
+    def key(self, study: StudyConfig, cell: CellConfig) -> str:
         """Of all that a cell's parameters and choice of tokens hang on; not of its name."""
         what = {k: v for k, v in asdict(cell).items() if k not in ("name", "exams", "of")}
         what["variant"] = asdict(Variant(**cell.variant))
-        parent = self._key(study, study.cell(cell.of)) if cell.of else ""
+        parent = self.key(study, study.cell(cell.of)) if cell.of else ""
         scale = {k: v for k, v in asdict(study.scale).items() if k not in ("together", "test")}
         return _digest([what, parent, scale, study.seeds, self.base])
 

@@ -133,3 +133,16 @@ def test_captions_tell_a_picture_and_both_ends_of_a_clip(asked):
         x, y = (int(8 * u) for u in thing.start)
         expected = f"{thing.colours[0]} {thing.look} {thing.sizes[0]} {thing.form} x{x} y{y}"
         assert words == expected
+
+
+def test_nobody_asks_for_the_hole_of_a_small_cross(asked):
+    """Its arms are as thin as an outline: full and hollow are one picture."""
+    about = defaultdict(Counter)
+    for scene, questions in asked:
+        words = " ".join(q.text for q in questions if "hollow" in q.text or "blink" in q.text)
+        for thing in scene.things:
+            if thing.resized_at is None:
+                about[thing.form][thing.sizes[0], f"the {thing.form}" in words] += 1
+    assert about.pop("cross").keys() == {("small", False), ("large", True)}
+    for form, found in about.items():
+        assert found.keys() == {("small", True), ("large", True)}, form

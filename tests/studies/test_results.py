@@ -7,9 +7,9 @@ import pytest
 
 from fewvid.data.shapes.questions import Question
 from fewvid.errors import UserError
-from fewvid.studies.results import Results, tally
+from fewvid.studies.results import NORMAL, Results, tally
 
-T2 = 4.30  # Student's quantile for three seeds
+T2 = 4.302653  # Student's quantile for three seeds
 
 
 def results(**cells):
@@ -42,13 +42,13 @@ def test_an_estimate_holds_both_seeds_and_questions():
     mean, half = found.estimate("a", "clips", "temporal")
     assert mean == pytest.approx(0.7)
     over_seeds = T2 * 0.1 / math.sqrt(3)
-    over_questions = 1.96 * math.sqrt((0.8 * 0.2 + 0.6 * 0.4) / 100) / 2
+    over_questions = NORMAL * math.sqrt((0.8 * 0.2 + 0.6 * 0.4) / 100) / 2
     assert half == pytest.approx(math.hypot(over_seeds, over_questions))
 
 
 def test_an_estimate_of_one_seed_holds_the_questions_alone():
     found = results(a={"direction": [50]})
-    assert found.estimate("a", "clips", "").half == pytest.approx(1.96 * 0.05)
+    assert found.estimate("a", "clips", "").half == pytest.approx(NORMAL * 0.05)
 
 
 def test_a_difference_is_taken_seed_by_seed():
@@ -56,7 +56,7 @@ def test_a_difference_is_taken_seed_by_seed():
     mean, half = found.difference("a", "b", "clips", "temporal")
     assert mean == pytest.approx(0.1)
     # The seeds agree, and another draw of questions is held in all the same.
-    assert half == pytest.approx(1.96 * math.sqrt((0.7 * 0.3 + 0.6 * 0.4) / 100))
+    assert half == pytest.approx(NORMAL * math.sqrt((0.7 * 0.3 + 0.6 * 0.4) / 100))
     apart = results(a={"direction": [60, 70, 80]}, b={"direction": [60, 60, 60]})
     wider = apart.difference("a", "b", "clips", "temporal").half
     assert wider == pytest.approx(math.hypot(half, T2 * 0.1 / math.sqrt(3)), rel=1e-6)
@@ -66,7 +66,33 @@ def test_a_difference_of_one_seed_is_of_two_draws_of_questions():
     found = results(a={"direction": [60]}, b={"direction": [50]})
     mean, half = found.difference("a", "b", "clips", "temporal")
     assert mean == pytest.approx(0.1)
-    assert half == pytest.approx(1.96 * math.sqrt(0.6 * 0.4 / 100 + 0.5 * 0.5 / 100))
+    assert half == pytest.approx(NORMAL * math.sqrt(0.6 * 0.4 / 100 + 0.5 * 0.5 / 100))
+
+
+def test_several_against_one_hold_all_at_once():
+    """Wider than one at a time, by Dunnett's 2.59 for three cells, three seeds in blocks."""
+    rights = {
+        "random": [50, 62, 69],
+        "a": [61, 70, 82],
+        "b": [49, 63, 70],
+        "c": [55, 66, 74],
+    }
+    found = results(**{name: {"direction": right} for name, right in rights.items()})
+    against = found.against("random", rights, "clips", "temporal")
+    assert list(against) == ["a", "b", "c"]
+    shares = np.array([*rights.values()]) / 100
+    residuals = shares - shares.mean(0) - shares.mean(1, keepdims=True) + shares.mean()
+    spread = math.sqrt((residuals**2).sum() / 6)  # degrees of freedom: (4 - 1) * (3 - 1)
+    for name, (mean, half) in against.items():
+        assert mean == pytest.approx(found.difference(name, "random", "clips", "temporal").mean)
+        p, q = np.mean(rights[name]) / 100, np.mean(rights["random"]) / 100
+        questions = NORMAL * math.sqrt((p * (1 - p) + q * (1 - q)) / 100)
+        seeds = math.sqrt(half**2 - questions**2) / (spread * math.sqrt(2 / 3))
+        assert 2.4 < seeds < 3.2  # tables: 2.86 at 8 degrees of freedom, 3.10 at 6
+    alike = results(a={"direction": [60, 70]}, b={"direction": [50, 60]})
+    assert alike.against("b", ["a"], "clips", "temporal")["a"].half == pytest.approx(
+        alike.difference("a", "b", "clips", "temporal").half
+    )
 
 
 def test_a_ratio_is_taken_seed_by_seed():
@@ -77,7 +103,7 @@ def test_a_ratio_is_taken_seed_by_seed():
     a, b = 148 / 300, 170 / 300
     questions = math.sqrt((a * (1 - a) + ratios.mean() ** 2 * b * (1 - b)) / 100) / b
     seeds = T2 * ratios.std(ddof=1) / math.sqrt(3)
-    assert half == pytest.approx(math.hypot(seeds, 1.96 * questions))
+    assert half == pytest.approx(math.hypot(seeds, NORMAL * questions))
 
 
 def test_a_ratio_to_nothing_is_unknown():

@@ -118,7 +118,7 @@ def _of_one(thing: Thing, scene: Scene) -> list[Question]:
         found.append(Question("shape", f"What shape is {colour}?", thing.form, FORMS))
     if thing.resized_at is None:
         found.append(Question("size", f"Is {name} small or large?", thing.sizes[0], SIZES))
-    if not thing.blinks:
+    if not thing.blinks and any(map(thing.shows_look, range(scene.frames))):
         found.append(Question("look", f"Is {name} full or hollow?", thing.look, LOOKS))
     if not thing.moves:
         found += _place(f"Is {name}", "", thing.start)
@@ -130,7 +130,7 @@ def _of_one(thing: Thing, scene: Scene) -> list[Question]:
         found.append(Question("direction", text, thing.direction, tuple(DIRECTIONS)))
         answer = SIZES[int(thing.speed == "fast")]
         found.append(Question("speed", f"Is the speed of {name} small or large?", answer, SIZES))
-    if thing.blinks:
+    if thing.blinks and all(map(thing.shows_look, range(scene.frames))):
         answer = NUMBERS[len(thing.blinks) - 1]
         found.append(Question("events", f"How many times does {name} blink?", answer, NUMBERS))
     if scene.order_pair is None:  # where two are to be told apart, only they change colour
@@ -172,7 +172,7 @@ def _at_moments(name: str, thing: Thing, frames: int) -> list[Question]:
         if thing.resized_at is not None:
             text = f"Is {name} small or large{at}?"
             found.append(Question("moment", text, thing.size(frame), SIZES))
-        if thing.blinks:
+        if thing.blinks and thing.shows_look(frame):
             text = f"Is {name} full or hollow{at}?"
             found.append(Question("moment", text, thing.look_at(frame), LOOKS))
         if thing.moves:

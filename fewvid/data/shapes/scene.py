@@ -44,6 +44,10 @@ class Thing:
         flips = sum(frame >= blink for blink in self.blinks)
         return LOOKS[(LOOKS.index(self.look) + flips) % 2]
 
+    def shows_look(self, frame: int) -> bool:
+        """Whether the look can be seen: the arms of a small cross leave no room for a hole."""
+        return self.form != "cross" or self.size(frame) == "large"
+
     def centre(self, frame: int, frames: int) -> tuple[float, float]:
         """Of the frame's width, in 0..1, x to the right and y down."""
         dx, dy = DIRECTIONS[self.direction] if self.direction else (0, 0)
