@@ -26,7 +26,7 @@ pack_tree() {
         note "tree.tgz also has COMMIT: the commit id, and whether there are uncommitted changes"
         return
     fi
-    git -C "$root" rev-parse --verify -q HEAD >/dev/null ||
+    git -C "$root" rev-parse --verify -q HEAD >/dev/null 2>&1 ||
         fail "this is not a git checkout with a commit, so what to send is not known; clone it with git"
     write_commit
     tree_files >"$bundle/files"

@@ -83,11 +83,11 @@ start() {
     # of a session of its own, with no terminal: it outlives this connection
     setsid bash "$base/on_host.sh" supervise "venv-$(hash_of inbox/wanted.txt)" </dev/null >/dev/null 2>&1 &
     local tries
-    for tries in $(seq 100); do
+    for tries in $(seq 200); do
         [ ! -s run.pid ] || break
-        sleep 0.1
+        sleep 0.05
     done
-    if [ -s run.pid ]; then answer running; else answer failed "nothing started in $tries tenths of a second"; fi
+    if [ -s run.pid ]; then answer running; else answer failed "nothing had started after $tries looks"; fi
 }
 
 supervise() { # in the background: runs it, and keeps how it ended

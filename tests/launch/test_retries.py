@@ -1,0 +1,49 @@
+"""--retries: a run that ends, a slice that is taken away, a mistake that no try mends."""
+
+TRAIN = ["--", "train", "--config", "c.py"]
+MADE = {"node": ["READY"], "queue": ["ACTIVE"]}
+
+
+def test_a_preempted_run_starts_again(world):
+    world.set(ends={"all": [143, 1, 0]})
+    result = world.tpu("--retries", "2", *TRAIN)
+    assert result.returncode == 0, result.err
+    assert "ended with code 143; starts it again (1 left after this)" in result.out
+    assert "the run has ended well" in result.out
+    assert len(world.runs(0)) == len(world.runs(1)) == 3
+
+
+def test_the_tries_come_to_an_end(world):
+    world.set(ends={"all": [143]})
+    result = world.tpu("--retries", "1", *TRAIN)
+    assert result.returncode == 1
+    assert "ended with code 143, and there are no tries left" in result.err
+    assert len(world.runs(0)) == 2
+
+
+def test_a_mistake_of_the_user_is_not_tried_again(world, one_line):
+    world.set(ends={"all": [2]})
+    assert "code 2, a mistake" in one_line(world.tpu("--retries", "5", *TRAIN))
+    assert len(world.runs(0)) == 1
+
+
+def test_one_host_that_dies_takes_the_others_along(world):
+    world.set(ends={"0": ["waits", 0], "1": [1, 0]})
+    result = world.tpu("--retries", "1", *TRAIN)
+    assert result.returncode == 0, result.err
+    assert "ended with code 1; starts it again" in result.out
+    assert (world.host(0) / "run.log").read_text().count("step 1 of 2") == 2
+
+
+def test_a_slice_that_is_taken_away_is_made_again(world):
+    # READY when it starts; when the watch looks after workers that do not answer, it is gone
+    world.set(
+        node=["READY", "PREEMPTED"], queue=["ACTIVE", "SUSPENDED"], created=MADE, ends={"all": [0]}
+    )
+    world.set(silent_after_start=True)
+    result = world.tpu("--retries", "1", "--type", "v5litepod-16", *TRAIN)
+    assert result.returncode == 0, result.err
+    assert "ended with code lost; starts it again" in result.out
+    assert "deletes mine, which is SUSPENDED, and creates it again" in result.out
+    assert world.verbs().count("queued-resources create") == 1
+    assert len(world.runs(0)) == 2
