@@ -5,9 +5,13 @@
 #   send FILE...     copies files into the inbox of every host
 # in the number $hosts, and in $processes, what a start needs to know of the others. $folder is the run's folder there, relative to the home directory.
 
-remote() { # the words that have the hosts do $1, such as state
-    local words=(bash "$folder/on_host.sh" "$@")
-    printf '%s' "${words[*]}"
+remote() { # the command that has the hosts do $1, such as state; one that has no run is idle
+    local words="bash $folder/on_host.sh $*"
+    case $1 in
+        install | start) ;;
+        *) words="if test -e $folder/on_host.sh; then $words; else echo host \$(hostname) idle; fi" ;;
+    esac
+    printf '%s' "$words"
 }
 
 states() { # one line a host, `NAME STATE ...`; fails where not all of them answer
@@ -31,9 +35,8 @@ names_of() { cut -d' ' -f1 <<<"$1" | paste -sd' ' -; }
 with_state() { grep -E "^[^ ]+ $1" <<<"$2" || true; }
 
 prepare() { # the inbox, which nobody else may read; prints what each host is doing
-    local bare="umask 077; mkdir -p $folder/inbox; chmod 700 $folder; cd $folder;"
-    bare+=" if test -e on_host.sh; then bash on_host.sh state; else echo host \$(hostname) idle; fi"
-    asked "$bare" "making $folder"
+    local inbox=$folder/inbox
+    asked "umask 077; mkdir -p $inbox; chmod 700 $folder; rm -f $inbox/secrets; $(remote state)" "making $folder"
 }
 
 deliver() {
@@ -92,6 +95,8 @@ watch() { # until the run has ended on all hosts; sets $code: 0, what it ended w
             continue
         fi
         silent=0
+        # a host that knows nothing of the run was made anew under it
+        found=${found// idle/ ended lost}
         ended=$(with_state ended "$found")
         if [ -z "$ended" ]; then continue; fi
         # one end says it all; what another host still does without it is only waiting

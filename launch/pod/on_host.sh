@@ -63,7 +63,7 @@ install() {
         touch "$venv/.installed"
         answer installed
     else
-        answer failed "$(grep -iE '^ *error' install.log | tail -n 1 | cut -c1-200)"
+        answer failed "$({ grep -iE '^ *error' install.log || cat install.log; } | tail -n 1 | cut -c1-200)"
         return 1
     fi
 }

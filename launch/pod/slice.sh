@@ -48,7 +48,6 @@ verdict() { # of the two states: ready, missing, lost (to be made again), wait, 
 }
 
 create_slice() {
-    [ -n "$type" ] || fail "there is no slice $tpu in $zone, and no --type to make one of, such as --type v5litepod-16"
     tpus queued-resources create "--node-id=$tpu" "--accelerator-type=$type" "--runtime-version=$runtime" \
         ${spot:+--spot} --quiet || broken "gcloud could not create $tpu ($type in $zone)"
 }
@@ -63,14 +62,24 @@ delete_slice() { # the queued resource takes its node with it; a node made witho
 
 have_slice() { # returns when the slice is READY, made anew where it had to be
     if dry; then show_slice; return; fi
-    local began=$SECONDS said='' now
+    local began=$SECONDS said='' now made=''
     while true; do
         look
+        [ "$(verdict)" = ready ] || [ $((SECONDS - began)) -le $((wait_minutes * 60)) ] ||
+            broken "$tpu was not READY within --wait $wait_minutes minutes: node $node, queue $queue"
         case $(verdict) in
             ready) break ;;
-            missing) say "creates $tpu (${type:-no type}${spot:+, spot})"; create_slice ;;
+            missing)
+                [ -n "$type" ] || fail "there is no slice $tpu in $zone, and no --type to make one of, such as --type v5litepod-16"
+                say "creates $tpu ($type${spot:+, spot})"
+                create_slice
+                made=yes
+                ;;
             lost)
                 [ -n "$type" ] || fail "the slice $tpu is ${queue}/${node}; give --type to make it again"
+                # a request that failed at once will fail again: no quota, no such type in this zone
+                [ -z "$made" ] || [ "$queue" != FAILED ] ||
+                    broken "the request for $tpu ($type in $zone) FAILED; gcloud compute tpus queued-resources describe tells why"
                 say "deletes $tpu, which is $(worst), and creates it again"
                 delete_slice
                 ;;
@@ -79,8 +88,6 @@ have_slice() { # returns when the slice is READY, made anew where it had to be
                 now="waits for $tpu: node $node, queue $queue"
                 [ "$now" = "$said" ] || say "$now"
                 said=$now
-                [ $((SECONDS - began)) -lt $((wait_minutes * 60)) ] ||
-                    broken "$tpu was not READY within --wait $wait_minutes minutes; the request stays in the queue"
                 sleep "$poll"
                 ;;
         esac

@@ -35,12 +35,31 @@ def test_one_host_that_dies_takes_the_others_along(world):
     assert (world.host(0) / "run.log").read_text().count("step 1 of 2") == 2
 
 
+def test_a_host_that_was_made_anew_is_a_run_that_died(world):
+    # worker 1 is as it was at first: its home is empty
+    world.set(ends={"all": ["waits", 0]}, after_start="anew")
+    result = world.tpu("--retries", "1", *TRAIN)
+    assert result.returncode == 0, result.err
+    assert "ended with code lost; starts it again" in result.out
+    assert len(world.runs(0)) == 2
+
+
+def test_a_try_that_does_not_get_to_start_is_a_try(world):
+    world.set(ends={"all": [143, 0]}, silent_at_first=[[], [1], []])
+    result = world.tpu("--retries", "2", *TRAIN)
+    assert result.returncode == 0, result.err
+    assert "1 of 2 hosts answered" in result.err
+    assert "ended with code not started; starts it again (0 left after this)" in result.out
+
+
 def test_a_slice_that_is_taken_away_is_made_again(world):
     # READY when it starts; when the watch looks after workers that do not answer, it is gone
     world.set(
-        node=["READY", "PREEMPTED"], queue=["ACTIVE", "SUSPENDED"], created=MADE, ends={"all": [0]}
+        node=["READY", "PREEMPTED"],
+        queue=["ACTIVE", "SUSPENDED"],
+        created=MADE,
+        after_start="silent",
     )
-    world.set(silent_after_start=True)
     result = world.tpu("--retries", "1", "--type", "v5litepod-16", *TRAIN)
     assert result.returncode == 0, result.err
     assert "ended with code lost; starts it again" in result.out

@@ -69,7 +69,7 @@ def test_a_secret_is_in_the_environment_and_nowhere_else(world, start):
 def test_what_is_not_named_by_env_stays_here(world):
     assert world.tpu("--", "train", HF_TOKEN=SECRET).returncode == 0
     assert "HF_TOKEN" not in world.runs(0)[0].environment
-    sent = [word for words in world.calls("gcloud") for word in words if "secrets" in word]
+    sent = [word for words in world.calls("gcloud") for word in words if word.endswith("/secrets")]
     assert sent == []
 
 

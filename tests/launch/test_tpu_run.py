@@ -72,6 +72,15 @@ def test_a_slice_that_cannot_be_had_is_one_line(world, one_line, known, flags, w
     assert world.verbs() == []
 
 
+def test_a_request_that_fails_at_once_is_not_made_for_ever(world):
+    failed = {"node": ["MISSING"], "queue": ["FAILED"]}
+    world.set(**failed, created=failed)
+    result = world.tpu(*TYPE, *TRAIN)
+    assert result.returncode == 1
+    assert "the request for mine (v5litepod-16 in us-west4-a) FAILED" in result.err
+    assert world.verbs() == [DELETE, CREATE]
+
+
 def test_a_gcloud_that_refuses_is_not_taken_for_a_missing_slice(world):
     world.set(refuses="ERROR: (gcloud) PERMISSION_DENIED: not you")
     result = world.tpu(*TYPE, *TRAIN)

@@ -1,12 +1,16 @@
 """A gcloud with one slice, whose states the test has written down.
 
 state.json: node and queue are lists of states, each describe takes one and the last one stays;
-created: what they become by `create`; workers; silent, those that do
-not answer, or silent_after_start: none does until the slice is made again; refuses: what every
-call says instead.
+created: what they become by `create`; workers; refuses: what every call says instead.
+silent: the workers that do not answer; silent_at_first, the same for each first word of a launch.
+after_start: what happens then, once: `silent`, until the slice is made again, or `anew`: worker 1
+is as it was at first.
 """
 
+import os
+import signal
 import sys
+import time
 
 import world
 
@@ -41,6 +45,8 @@ def ssh(known):
     which = flags["worker"]
     workers = range(known["workers"]) if which == "all" else [int(which)]
     silent = known.get("silent", [])
+    if known.get("silent_at_first") and flags["command"].startswith("umask"):
+        silent = change(silent_at_first=known["silent_at_first"][1:])["silent_at_first"].pop(0)
     shells = [world.on_host(worker, flags["command"]) for worker in workers if worker not in silent]
     for shell in shells:
         print(shell.communicate()[0], end="")
@@ -54,6 +60,21 @@ def scp(known):
         world.copy(sources, worker, target.split(":")[1])
 
 
+def change(**changes):
+    """Changes the state, and returns it as it was."""
+    with world.state() as known:
+        before = dict(known)
+        known |= changes
+    return before
+
+
+def anew(worker):
+    while not (world.WORLD / "runs" / f"{worker}.jsonl").exists():
+        time.sleep(0.02)
+    os.kill(int((world.home(worker) / "fewvid-run" / "run.pid").read_text()), signal.SIGKILL)
+    world.home(worker).rename(world.WORLD / "gone")
+
+
 with world.state() as known:
     if "refuses" in known:
         sys.exit(known["refuses"])
@@ -61,6 +82,7 @@ with world.state() as known:
         globals()[verb](known)
 if verb in ("ssh", "scp"):
     globals()[verb](known)
-if known.get("silent_after_start") and flags.get("command", "").endswith(" start"):
-    with world.state() as known:
-        known |= {"silent": [*range(known["workers"])], "silent_after_start": False}
+if flags.get("command", "").endswith(" start") and (then := known.get("after_start")):
+    change(after_start="", silent=[0, 1] if then == "silent" else [])
+    if then == "anew":
+        anew(1)
