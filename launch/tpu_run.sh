@@ -47,6 +47,7 @@ USAGE
 
 action=start tpu='' zone='' project='' type='' runtime='' spot='' wait_minutes=1440
 names=() retries=0 poll=30 grace=120 folder=fewvid-run worker=all lines=20 follow='' arguments=()
+hosts=0
 extra='jax[tpu]'         # what the requirements need on these hosts
 processes='env FEWVID_PROCESSES=auto' # JAX finds the other hosts of a slice by itself
 
@@ -120,6 +121,7 @@ ready() { # for all but start: the slice has to be there
 bundle=/tmp/fewvid-bundle # as a dry run shows it
 if ! dry; then
     needs gcloud git tar gzip
+    umask 077
     bundle=$(mktemp -d)
     trap 'rm -rf "$bundle"' EXIT
 fi

@@ -36,7 +36,7 @@ with_state() { grep -E "^[^ ]+ $1" <<<"$2" || true; }
 
 prepare() { # the inbox, which nobody else may read; prints what each host is doing
     local inbox=$folder/inbox
-    asked "umask 077; mkdir -p $inbox; chmod 700 $folder; rm -f $inbox/secrets; $(remote state)" "making $folder"
+    asked "umask 077; mkdir -p $inbox; chmod 700 $inbox; rm -f $inbox/secrets; $(remote state)" "making $folder"
 }
 
 deliver() {
@@ -85,7 +85,7 @@ halt() { asked "$(remote stop "$grace")" stopping; }
 gone() { false; } # a launcher whose machines can be taken away says here whether they have been
 
 watch() { # until the run has ended on all hosts; sets $code: 0, what it ended with, or lost
-    local found ended silent=0
+    local found ended codes silent=0
     while true; do
         sleep "$poll"
         if ! found=$(states "$(remote state)"); then
@@ -100,9 +100,10 @@ watch() { # until the run has ended on all hosts; sets $code: 0, what it ended w
         ended=$(with_state ended "$found")
         if [ -z "$ended" ]; then continue; fi
         # one end says it all; what another host still does without it is only waiting
-        code=$(sed -E 's/.* ended //' <<<"$ended" | sort -u | grep -vx 0 | head -n 1) || true
+        codes=$(sed -E 's/.* ended //' <<<"$ended" | sort -u | grep -vx 0) || true
+        code=$(grep -x 2 <<<"$codes" || head -n 1 <<<"$codes")
         if [ -z "$code" ] && [ "$(grep -c . <<<"$ended")" != "$hosts" ]; then continue; fi
-        if [ -n "$code" ] && [ -n "$(with_state running "$found")" ]; then halt >/dev/null; fi
+        if [ -n "$code" ] && [ -n "$(with_state running "$found")" ]; then (halt >/dev/null) || true; fi
         code=${code:-0}
         return
     done

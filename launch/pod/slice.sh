@@ -27,12 +27,12 @@ described() { # prints the fields of $2 of the resource $1, or MISSING; stops wh
     rm -f "$errors"
 }
 
-look() { # sets node, queue (their states), type_there and hosts
-    local fields
+look() { # sets node, queue (their states) and, where there is a node, type_there and hosts
+    local fields count
     fields=$(described tpu-vm 'state,acceleratorType,networkEndpoints.len()') || return
-    IFS=$'\t ' read -r node type_there hosts <<<"$fields"
+    IFS=$'\t ' read -r node type_there count <<<"$fields"
     queue=$(described queued-resources state.state) || return
-    hosts=${hosts:-0}
+    hosts=${count:-$hosts}
 }
 
 verdict() { # of the two states: ready, missing, lost (to be made again), wait, or odd

@@ -1,5 +1,7 @@
 """--retries: a run that ends, a slice that is taken away, a mistake that no try mends."""
 
+import pytest
+
 TRAIN = ["--", "train", "--config", "c.py"]
 MADE = {"node": ["READY"], "queue": ["ACTIVE"]}
 
@@ -27,6 +29,11 @@ def test_a_mistake_of_the_user_is_not_tried_again(world, one_line):
     assert len(world.runs(0)) == 1
 
 
+def test_a_mistake_that_one_host_meets_first_is_one_too(world, one_line):
+    world.set(ends={"0": [134], "1": [2]})
+    assert "code 2, a mistake" in one_line(world.tpu("--retries", "5", "--poll", "1", *TRAIN))
+
+
 def test_one_host_that_dies_takes_the_others_along(world):
     world.set(ends={"0": ["waits", 0], "1": [1, 0]})
     result = world.tpu("--retries", "1", *TRAIN)
@@ -52,10 +59,11 @@ def test_a_try_that_does_not_get_to_start_is_a_try(world):
     assert "ended with code not started; starts it again (0 left after this)" in result.out
 
 
-def test_a_slice_that_is_taken_away_is_made_again(world):
+@pytest.mark.parametrize("node", ["PREEMPTED", "MISSING"])
+def test_a_slice_that_is_taken_away_is_made_again(world, node):
     # READY when it starts; when the watch looks after workers that do not answer, it is gone
     world.set(
-        node=["READY", "PREEMPTED"],
+        node=["READY", node],
         queue=["ACTIVE", "SUSPENDED"],
         created=MADE,
         after_start="silent",
