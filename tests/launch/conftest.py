@@ -60,17 +60,6 @@ class World:
         old = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps(old | known))
 
-    def make_checkout(self):
-        """A checkout with the launchers, an ignored file and one commit."""
-        shutil.copytree(REPOSITORY / "launch", self.checkout / "launch")
-        (self.checkout / ".gitignore").write_text("runs/\n")
-        (self.checkout / "requirements.txt").write_text("flax\n")
-        (self.checkout / "old.py").write_text("1\n")
-        (self.checkout / "gone.py").write_text("1\n")
-        git(self.checkout, "init", "-q")
-        git(self.checkout, "add", "-A")
-        git(self.checkout, "commit", "-qm", "first")
-
     def launch(self, script, *words, **environment):
         """Runs a launcher; its result has `out` and `err` too."""
         result = subprocess.run(
@@ -134,11 +123,26 @@ class World:
         return got
 
 
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A checkout with the launchers, a line in .gitignore and one commit; to be copied."""
+    folder = tmp_path_factory.mktemp("checkout") / "first"
+    shutil.copytree(REPOSITORY / "launch", folder / "launch")
+    (folder / ".gitignore").write_text("runs/\n")
+    (folder / "requirements.txt").write_text("flax\n")
+    (folder / "old.py").write_text("1\n")
+    (folder / "gone.py").write_text("1\n")
+    git(folder, "init", "-q", "--template=")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "first")
+    return folder
+
+
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, checkout):
     """A fresh world; what still runs in it is ended afterwards."""
     made = World(tmp_path)
-    made.make_checkout()
+    shutil.copytree(checkout, made.checkout)
     yield made
     for file in [*tmp_path.glob("homes/*/fewvid-run/run.pid"), tmp_path / "pids"]:
         for pid in file.read_text().split() if file.exists() else []:
