@@ -84,7 +84,7 @@ halt() { asked "$(remote stop "$grace")" stopping; }
 
 gone() { false; } # a launcher whose machines can be taken away says here whether they have been
 
-watch() { # until the run has ended on all hosts; sets $code: 0, what it ended with, or lost
+watch() { # until the run has ended on all hosts; sets $code: 0, what it ended with, stopped or lost
     local found ended codes silent=0
     while true; do
         sleep "$poll"
@@ -101,7 +101,8 @@ watch() { # until the run has ended on all hosts; sets $code: 0, what it ended w
         if [ -z "$ended" ]; then continue; fi
         # one end says it all; what another host still does without it is only waiting
         codes=$(sed -E 's/.* ended //' <<<"$ended" | sort -u | grep -vx 0) || true
-        code=$(grep -x 2 <<<"$codes" || head -n 1 <<<"$codes")
+        code=$(grep -x 2 <<<"$codes" || grep -vx stopped <<<"$codes" | head -n 1) || true
+        code=${code:-$codes}
         if [ -z "$code" ] && [ "$(grep -c . <<<"$ended")" != "$hosts" ]; then continue; fi
         if [ -n "$code" ] && [ -n "$(with_state running "$found")" ]; then (halt >/dev/null) || true; fi
         code=${code:-0}
@@ -117,6 +118,7 @@ keep_going() { # $1 tries again: `again` brings the machines back and launches
         if [ "$failed" = 0 ]; then watch; else code="not started" && sleep "$poll"; fi
         case $code in
             0) say "the run has ended well"; return ;;
+            stopped) say "the run was stopped"; return ;;
             2) fail "the run ended with code 2, a mistake that another try does not mend; see logs" ;;
         esac
         [ "$left" -gt 0 ] || broken "the run ended with code $code, and there are no tries left; see logs"

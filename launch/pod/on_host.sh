@@ -3,7 +3,7 @@
 #   inbox/      what came last: tree.tgz, wanted.txt, arguments, secrets (removed once read)
 #   tree/       the code; COMMIT names its commit
 #   venv-HASH/  one environment for each hash of wanted.txt
-#   run.log     this host's log, of all starts;  run.pid, run.code: the process, how it ended
+#   run.log     this host's log, of all starts;  run.pid, run.code, run.stopped: the process, its end
 # Prints one line, `host NAME STATE`, for the launcher to read. The state is idle, running (and the
 # sum of its arguments), ended CODE, installed, failed, stopped or deleted.
 #   bash on_host.sh state | install | start | stop SECONDS | logs LINES [follow] | delete
@@ -24,6 +24,8 @@ state() {
     if ! alive && [ -e run.pid ] && [ ! -s run.code ]; then sleep 1; fi # between its end and run.code
     if alive; then
         answer running "$(cksum <run.arguments | cut -d' ' -f1)"
+    elif [ -e run.stopped ]; then
+        answer ended stopped # by stop: nobody starts it again
     elif [ -s run.code ]; then
         answer ended "$(cat run.code)"
     elif [ -e run.pid ]; then
@@ -74,7 +76,7 @@ start() {
         return
     fi
     cp inbox/arguments run.arguments
-    rm -f run.pid run.code
+    rm -f run.pid run.code run.stopped
     if [ -e inbox/secrets ]; then
         # shellcheck source=/dev/null
         source inbox/secrets
@@ -105,6 +107,7 @@ supervise() { # in the background: runs it, and keeps how it ended
 stop() { # SIGTERM first: training saves a checkpoint; after $1 seconds SIGKILL
     local waited=0
     if alive; then
+        touch run.stopped
         kill -TERM "$(cat run.pid)" 2>/dev/null || true
         while alive && [ "$waited" -lt "$(($1 * 5))" ]; do
             sleep 0.2
@@ -122,7 +125,7 @@ logs() {
 }
 
 delete() { # what a launcher has put here, and the folder if that leaves nothing in it
-    rm -rf inbox tree tree.new venv-* logs job stopped run.log run.pid run.code run.arguments install.log on_host.sh
+    rm -rf inbox tree tree.new venv-* logs job stopped run.* install.log on_host.sh
     cd / && rmdir "$base" 2>/dev/null || true
     answer deleted
 }

@@ -18,7 +18,7 @@ ssh_hosts() { # $1, the value of --hosts: sets machines, hosts and processes
 }
 
 on_all() { # at the same time; what each printed comes out whole, in the order of the hosts
-    local index chosen=() waiting=() failed=0 out
+    local index chosen=() waiting=() failed=0 at=0 out
     if [ "$worker" = all ]; then chosen=("${!machines[@]}"); else chosen=("$worker"); fi
     if dry || [ ${#chosen[@]} = 1 ]; then
         for index in "${chosen[@]}"; do
@@ -32,8 +32,8 @@ on_all() { # at the same time; what each printed comes out whole, in the order o
         waiting+=("$!")
     done
     for index in "${chosen[@]}"; do
-        wait "${waiting[0]}" || failed=$?
-        waiting=("${waiting[@]:1}")
+        wait "${waiting[$at]}" || failed=$?
+        at=$((at + 1))
         cat "$out/$index"
     done
     return "$failed"

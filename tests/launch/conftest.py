@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SLICE = ["--tpu", "mine", "--zone", "us-west4-a", "--project", "p", "--poll", "0"]
 FAKES = Path(__file__).resolve().parent / "fakes"
 
 
@@ -84,8 +85,7 @@ class World:
         """tpu_run.sh for the slice of this world; the first word may be an action."""
         known = ("start", "status", "logs", "stop", "delete")
         action = [words[0]] if words and words[0] in known else []
-        flags = ["--tpu", "mine", "--zone", "us-west4-a", "--project", "p", "--poll", "0"]
-        return self.launch("tpu_run.sh", *action, *flags, *words[len(action) :], **environment)
+        return self.launch("tpu_run.sh", *action, *SLICE, *words[len(action) :], **environment)
 
     def calls(self, tool=None):
         """The arguments of each call of a tool, or of all: lists of [tool, arguments, ...]."""

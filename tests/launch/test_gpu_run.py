@@ -49,7 +49,7 @@ def test_ssh_status_logs_stop_and_delete(world):
     assert gpu(world, "status", *SSH).out.count(" running ") == 2
     assert gpu(world, "logs", *SSH, "--worker", "1", "--lines", "1").out.endswith("step 1 of 2\n")
     assert gpu(world, "stop", *SSH).returncode == 0
-    assert "t1v-w-node2 ended 143" in gpu(world, "status", *SSH).out
+    assert "t1v-w-node2 ended stopped" in gpu(world, "status", *SSH).out
     assert gpu(world, "delete", *SSH).returncode == 0
     assert not world.host("node1").exists()
 

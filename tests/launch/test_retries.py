@@ -1,5 +1,7 @@
 """--retries: a run that ends, a slice that is taken away, a mistake that no try mends."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 TRAIN = ["--", "train", "--config", "c.py"]
@@ -32,6 +34,19 @@ def test_a_mistake_of_the_user_is_not_tried_again(world, one_line):
 def test_a_mistake_that_one_host_meets_first_is_one_too(world, one_line):
     world.set(ends={"0": [134], "1": [2]})
     assert "code 2, a mistake" in one_line(world.tpu("--retries", "5", "--poll", "1", *TRAIN))
+
+
+def test_a_run_that_someone_stops_stays_stopped(world):
+    world.set(ends={"all": ["waits"]})
+    with ThreadPoolExecutor() as watching:
+        watched = watching.submit(world.tpu, "--retries", "5", *TRAIN)
+        world.runs(0), world.runs(1)
+        world.until(lambda: (world.host(1) / "run.pid").exists())
+        assert world.tpu("stop").returncode == 0
+        result = watched.result()
+    assert result.returncode == 0, result.err
+    assert "the run was stopped" in result.out
+    assert len(world.runs(0)) == 1
 
 
 def test_one_host_that_dies_takes_the_others_along(world):

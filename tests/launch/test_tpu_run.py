@@ -149,7 +149,7 @@ def test_status_logs_stop_and_delete(world):
     assert logs.out == "==> t1v-w-0\nstep 1 of 2\n==> t1v-w-1\nstep 1 of 2\n"
     assert world.tpu("logs", "--worker", "1", "--lines=1").out == "==> t1v-w-1\nstep 1 of 2\n"
     assert world.tpu("stop").returncode == 0
-    assert "t1v-w-0 ended 143" in world.tpu("status").out
+    assert "t1v-w-0 ended stopped" in world.tpu("status").out
     assert "deleted mine" in world.tpu("delete").out
     assert world.verbs()[-1] == DELETE
     assert "there is no mine in us-west4-a" in world.tpu("delete").out
