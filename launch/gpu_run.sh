@@ -112,7 +112,6 @@ fi
 bundle=/tmp/fewvid-bundle # as a dry run shows it
 if ! dry; then
     needs git tar gzip
-    umask 077
     bundle=$(mktemp -d)
     trap 'rm -rf "$bundle"' EXIT
 fi

@@ -121,7 +121,6 @@ ready() { # for all but start: the slice has to be there
 bundle=/tmp/fewvid-bundle # as a dry run shows it
 if ! dry; then
     needs gcloud git tar gzip
-    umask 077
     bundle=$(mktemp -d)
     trap 'rm -rf "$bundle"' EXIT
 fi

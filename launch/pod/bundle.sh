@@ -47,7 +47,7 @@ write_arguments() { # what follows `python -m fewvid`, as bash reads it back: sp
 
 write_secrets() {
     local name
-    : >"$bundle/secrets"
+    (umask 077 && : >"$bundle/secrets")
     for name in ${names[@]+"${names[@]}"}; do
         printf 'export %s=%q\n' "$name" "$(printenv "$name")" >>"$bundle/secrets"
     done

@@ -3,7 +3,8 @@
 # the launcher, in two functions:
 #   on_all COMMAND   runs it on every host (or on host $worker alone) and prints what they print
 #   send FILE...     copies files into the inbox of every host
-# in the number $hosts, and in $processes, what a start needs to know of the others. $folder is the run's folder there, relative to the home directory.
+# in the number $hosts, and in $processes, what a start needs to know of the others. $folder is the
+# run's folder there, from the home directory on.
 
 remote() { # the command that has the hosts do $1, such as state; one that has no run is idle
     local words="bash $folder/on_host.sh $*"

@@ -8,7 +8,6 @@
 # sum of its arguments), ended CODE, installed, failed, stopped or deleted.
 #   bash on_host.sh state | install | start | stop SECONDS | logs LINES [follow] | delete
 set -euo pipefail
-umask 077
 base=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$base"
 

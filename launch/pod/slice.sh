@@ -32,6 +32,8 @@ look() { # sets node, queue (their states) and, where there is a node, type_ther
     fields=$(described tpu-vm 'state,acceleratorType,networkEndpoints.len()') || return
     IFS=$'\t ' read -r node type_there count <<<"$fields"
     queue=$(described queued-resources state.state) || return
+    [ "$node" != READY ] || [[ $count =~ ^[1-9][0-9]*$ ]] ||
+        broken "gcloud says that $tpu is READY, and not how many hosts it has: got '$fields'"
     hosts=${count:-$hosts}
 }
 

@@ -103,7 +103,7 @@ class World:
     def runs(self, host, count=1):
         """What `python -m fewvid` was given on a host, each time; waits until it was `count`."""
         file = self.folder / "runs" / f"{host}.jsonl"
-        for _ in range(300):
+        for _ in range(1000):
             lines = file.read_text().splitlines() if file.exists() else []
             if len(lines) >= count:
                 return [SimpleNamespace(**json.loads(line)) for line in lines]

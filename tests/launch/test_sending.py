@@ -54,6 +54,12 @@ def test_every_argument_arrives_as_it_was(world, start):
     assert [world.runs(host)[0].arguments for host in start.hosts] == [NASTY, NASTY]
 
 
+def test_what_the_run_writes_has_the_usual_modes(world, start):
+    assert start("--env", "HF_TOKEN", "--", "train", HF_TOKEN=SECRET).returncode == 0
+    usual = int(subprocess.check_output(["bash", "-c", "umask"]), 8)
+    assert world.runs(start.hosts[0])[0].umask == usual
+
+
 def test_a_secret_is_in_the_environment_and_nowhere_else(world, start):
     secrets = {"HF_TOKEN": SECRET, "WANDB_API_KEY": "wandb-do-not-show"}
     result = start("--env", "HF_TOKEN", "--env=WANDB_API_KEY", "--", "train", **secrets)

@@ -89,6 +89,13 @@ def test_a_gcloud_that_refuses_is_not_taken_for_a_missing_slice(world):
     assert len(world.calls()) == 1
 
 
+def test_a_slice_of_no_hosts_is_not_believed(world):
+    world.set(workers="")
+    result = world.tpu(*TRAIN)
+    assert result.returncode == 1
+    assert "not how many hosts it has" in result.err
+
+
 @pytest.mark.parametrize("install", ["fails_to_install", "silent"])
 def test_one_worker_that_fails_starts_nobody(world, install):
     world.set(**{install: ["1"] if install == "fails_to_install" else [1]})

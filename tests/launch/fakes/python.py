@@ -37,7 +37,7 @@ def fewvid(*words):
     names = ("HF_TOKEN", "WANDB_API_KEY", "FEWVID_PROCESSES", "FEWVID_PROCESS_ID")
     names += ("FEWVID_COORDINATOR", "SLURM_PROCID")
     seen = {name: os.environ[name] for name in names if name in os.environ}
-    told = {"arguments": words, "environment": seen, "folder": os.getcwd()}
+    told = {"arguments": words, "environment": seen, "folder": os.getcwd(), "umask": os.umask(0)}
     number = os.environ.get("SLURM_PROCID", HOST)
     file = world.WORLD / "runs" / f"{number}.jsonl"
     file.parent.mkdir(exist_ok=True)
