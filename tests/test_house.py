@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "fewvid"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = [*sorted((REPOSITORY / "launch").glob("*.sh")), *sorted((REPOSITORY / ".ci").iterdir())]
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"]
+PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "docs/pods.md")]
 
 # An import goes to the same line or one further down; "" is fewvid/__init__.py.
 LAYERS = (

@@ -5,7 +5,8 @@
 Any key of the config can be set: --config.seed=1 '--config.stages[0].steps=50' (quoted, since
 brackets mean something to a shell). The result is {workdir}/model, a model directory for `chat`
 and `inspect`. Ctrl-C or a kill loses at most the steps since the last checkpoint; SIGTERM saves
-first and ends with exit code 143.
+first and ends with exit code 143. Several processes (a pod, GPU nodes) are started by
+launch/tpu_run.sh and launch/gpu_run.sh.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args.config, args.overrides)
     workdir = args.workdir.expanduser()
     places.check_folder(workdir, "--workdir")
+    from fewvid.parallel import processes
+
+    processes.start()
     keep_compiled(workdir)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it misses torch, which is not used
     from fewvid.training.loop import Stopped
