@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, BOS, EOS, UNK, VISUAL = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>", "<visual>")
-VISUALS = (VISUAL, "<image>")  # what a placeholder is called, here and in imported tokenizers
+IMAGE, VIDEO = "<image>", "<video>"  # what imported tokenizers call a placeholder
+VISUALS = (VISUAL, IMAGE)  # what can stand for whatever is shown
 QUESTION = "user: {question}\nassistant:"
 SYSTEM = "system: {system}\n"
 CHAT_TEMPLATE = (

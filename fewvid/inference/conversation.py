@@ -14,7 +14,12 @@ from fewvid.errors import UserError
 from fewvid.inference import checks, generate, parts
 from fewvid.inference.clock import Clock
 from fewvid.inference.view import View
-from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
+from fewvid.models.config import (
+    LvlmConfig,
+    candidates,
+    visual_tokens,
+    visual_tokens_per_frame,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Conversation:
     def __init__(self, view: View) -> None:
         self.view = view
         self.turns: list[tuple[str, str]] = []
-        self._read = visual_tokens_per_frame(view.model.config, view.kept)
+        self._read = visual_tokens_per_frame(view.config, view.kept)
         self._visual: jax.Array | None = None  # once something is asked
         self._clock = view.clock  # the first answer's cost includes looking
 
@@ -106,7 +111,7 @@ class Conversation:
             tokens,
             last,
             np.int32(model.chat.visual),
-            config=model.config,
+            config=self.view.config,
             length=tokens.shape[1] + max_tokens,
         )
         given: list[int] = []
@@ -165,7 +170,7 @@ class Conversation:
             text=text,
             question=question,
             frames_used=len(view.clip.frames),
-            tokens_per_frame=parts.candidates(view.model.config),
+            tokens_per_frame=candidates(view.config),
             kept=view.kept,
             read_per_frame=self._read,
             sampler=view.sampler,
@@ -178,7 +183,7 @@ class Conversation:
 def check_room(config: LvlmConfig, frames: int, keep: int | None) -> None:
     """Raises UserError where the visual tokens alone exceed what the decoder reads."""
     tokens = visual_tokens_per_frame(config, keep)
-    if frames * tokens >= config.decoder.max_length:
+    if visual_tokens(config, frames, keep) >= config.decoder.max_length:
         raise UserError(
             f"{frames} frames of {tokens} tokens exceed the {config.decoder.max_length} tokens "
             "that the model reads; use a smaller --frames or --keep"
