@@ -14,6 +14,7 @@ from fewvid.checkpoints import mapping, model_directory, source, tensors
 from fewvid.checkpoints.families import decoders, encoders, llava, llava_onevision, preprocessing
 from fewvid.checkpoints.mapping import Layout, Shape
 from fewvid.checkpoints.tensors import Tensor, TensorFiles
+from fewvid.data.chat_template import shown_by
 from fewvid.data.tokenizer import VISUAL, VISUALS
 from fewvid.errors import UserError
 from fewvid.models.config import (
@@ -33,6 +34,10 @@ FAMILIES = {family.TYPE: family for family in (llava, llava_onevision)}
 WHOLE = tuple(FAMILIES)
 OWN = "adapter"  # the folder that `exporting` writes beside an encoder and an LLM
 FRAMES = 8  # of a video, where they fit
+NO_TEMPLATE = (
+    "It brings no chat template with a place for a picture: it is asked in fewvid's own format, "
+    "which it has not been trained in."
+)
 ROUND = 64  # a vocabulary that has to grow grows to a multiple of this
 
 
@@ -97,6 +102,8 @@ def whole(name: str) -> Imported:
     tokenizer = source.read_tokenizer(folder)
     _check_visual(folder, tokenizer, family.TOKENS)
     notes = (*_left_out(config.encoder, tower.num_hidden_layers), *family.NOTES)
+    if not shown_by(tokenizer):
+        notes += (NO_TEMPLATE,)
     return Imported(config, found, tokenizer, f"{name} ({kind})", notes)
 
 

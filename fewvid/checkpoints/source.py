@@ -78,15 +78,34 @@ def read_config(folder: Path) -> Any:
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer as transformers reads it. Raises UserError where there is none."""
+    """The tokenizer as transformers reads it, with the template that the folder's processor has.
+
+    Raises UserError where there is none.
+    """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # see read_config
         first = str(error).strip().splitlines()
         raise UserError(
             f"{folder} has no tokenizer that can be read ({first[0] if first else error}); copy "
             "the model's tokenizer.json and tokenizer_config.json there"
         ) from error
+    tokenizer.chat_template = _template(folder, tokenizer.chat_template)
+    return tokenizer
+
+
+def _template(folder: Path, of_tokenizer: Any) -> str | None:
+    """The one that transformers' processor would take; it has been kept in several files."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    for name in ("chat_template.json", "processor_config.json"):
+        file = folder / name
+        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if found.get("chat_template"):
+            return found["chat_template"]
+    if isinstance(of_tokenizer, dict):  # several, by name
+        return of_tokenizer.get("default")
+    return of_tokenizer

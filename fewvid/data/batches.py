@@ -72,7 +72,10 @@ class Packed(NamedTuple):
 
 def segment_of(sample: Sample, chat: Chat) -> Segment:
     """The ids of a sample's turns: one segment, whatever their number."""
-    return [(chat.question_ids(t.question), chat.answer_ids(t.answer)) for t in sample.turns]
+    return [
+        (chat.question_ids(turn.question, at == 0), chat.answer_ids(turn.answer))
+        for at, turn in enumerate(sample.turns)
+    ]
 
 
 def segment_sizes(segment: Segment) -> tuple[int, int]:

@@ -57,6 +57,7 @@ class Conversation:
         self.view = view
         self.turns: list[tuple[str, str]] = []
         self._read = visual_tokens_per_frame(view.config, view.kept)
+        self._shown = visual_tokens(view.config, len(view.clip.frames), view.kept)
         self._visual: jax.Array | None = None  # once something is asked
         self._clock = view.clock  # the first answer's cost includes looking
 
@@ -98,7 +99,7 @@ class Conversation:
         if self._visual is None:
             self.view.choose(question)
             self._visual = self.view.visual()
-        prefix = len(self._prefix())
+        prefix = len(model.chat.prefix_ids(self._shown))
         tokens = np.full((1, prefix + parts.padded(len(ids) - prefix)), model.chat.pad, np.int32)
         tokens[0, : len(ids)] = ids
         last = jnp.array([len(ids) - 1], jnp.int32)
@@ -110,7 +111,7 @@ class Conversation:
             self._visual,
             tokens,
             last,
-            np.int32(model.chat.visual),
+            np.int32(model.chat.visual_of(self.view.clip.is_picture)),
             config=self.view.config,
             length=tokens.shape[1] + max_tokens,
         )
@@ -139,30 +140,25 @@ class Conversation:
         self._clock = Clock()
         return self._answer(question, text, clock, notes)
 
-    def _prefix(self) -> tuple[int, ...]:
-        return self.view.model.chat.prefix_ids(len(self.view.clip.frames) * self._read)
-
     def _prompt(self, question: str, max_tokens: int) -> tuple[list[int], tuple[str, ...]]:
         """The ids of everything so far and the question; old turns go where there is no room."""
         model = self.view.model
         frames, tokens = len(self.view.clip.frames), self._read
-        prefix, asked = self._prefix(), model.chat.question_ids(question)
-        room = model.config.decoder.max_length - len(prefix) - len(asked) - max_tokens
-        if room < 0:
+        picture, most = self.view.clip.is_picture, model.config.decoder.max_length
+        for forgotten in range(len(self.turns) + 1):
+            turns = self.turns[forgotten:]
+            ids = model.chat.prompt_ids(self._shown, turns, question, picture=picture)
+            if len(ids) + max_tokens <= most:
+                break
+        else:
+            asked = len(model.chat.question_ids(question))
             raise UserError(
-                f"{frames} frames of {tokens} tokens, a question of {len(asked)} and an answer of "
-                f"up to {max_tokens} exceed the {model.config.decoder.max_length} tokens that the "
+                f"{frames} frames of {tokens} tokens, a question of {asked} and an answer of "
+                f"up to {max_tokens} exceed the {most} tokens that the "
                 "model reads; use a smaller --frames, --keep or --max-tokens, or ask in fewer words"
             )
-        history: list[int] = []
-        forgotten = len(self.turns)
-        for before, answer in reversed(self.turns):
-            turn = [*model.chat.question_ids(before), *model.chat.answer_ids(answer)]
-            if len(history) + len(turn) > room:
-                break
-            history, forgotten = turn + history, forgotten - 1
         notes = () if not forgotten else (f"no room: the first {forgotten} turns were left out",)
-        return [*prefix, *history, *asked], notes
+        return ids, notes
 
     def _answer(self, question: str, text: str, clock: Clock, notes: tuple[str, ...]) -> Answer:
         view = self.view
