@@ -10,8 +10,10 @@ from typing import Any
 
 from fewvid.errors import UserError, closest
 
-# No code, and no format that can hold code.
-WANTED = ["*.json", "model*.safetensors", "*.jinja", "*.txt", "tokenizer.model"]
+# What is downloaded: no code, and no format that can hold code. FOLDERS: of `convert export`.
+FOLDERS = ("encoder", "llm", "adapter")
+WEIGHTS = ["model*.safetensors", *(f"{folder}/model*.safetensors" for folder in FOLDERS)]
+WANTED = ["*.json", *WEIGHTS, "*.jinja", "*.txt", "tokenizer.model"]
 REPOSITORY = r"[\w.-]+/[\w.-]+"
 
 
@@ -38,9 +40,10 @@ def folder_of(name: str) -> Path:
         first = str(error).strip().splitlines()
         raise UserError(
             f"there is no folder {name}, and the Hugging Face hub gave none "
-            f"({type(error).__name__}: {first[0] if first else ''}); check the name and the network"
+            f"({type(error).__name__}: {first[0] if first else ''}); check the name and the "
+            f"network, or run `hf download {name}` where there is one and give the folder it names"
         ) from error
-    if not any(folder.glob("model*.safetensors")):
+    if not any(file for pattern in WEIGHTS for file in folder.glob(pattern)):
         raise UserError(
             f"the repository {name} has no model.safetensors; where torch is, "
             "AutoModel.from_pretrained(NAME) of transformers and .save_pretrained(FOLDER) of what "

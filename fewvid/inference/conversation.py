@@ -116,7 +116,7 @@ class Conversation:
             length=tokens.shape[1] + max_tokens,
         )
         given: list[int] = []
-        text = ""
+        text = grown = ""
         for piece in generate.stream(
             model.config,
             model.params,
@@ -136,6 +136,9 @@ class Conversation:
             if len(grown) > len(text) and not grown.endswith("\ufffd"):
                 yield grown[len(text) :]
                 text = grown
+        if len(grown) > len(text):  # the answer ends within a letter: there is no rest of it
+            yield grown[len(text) :]
+            text = grown
         self.turns.append((question, text))
         self._clock = Clock()
         return self._answer(question, text, clock, notes)

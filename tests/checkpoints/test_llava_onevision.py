@@ -138,6 +138,38 @@ def test_greedy_answers_about_real_clips_are_those_of_transformers(hf, pair, sha
     assert len(said) > 1  # the clips are looked at
 
 
+def test_what_chat_says_is_what_transformers_says(hf, pair, shared_data):
+    """From the question to the words, each side by its own template, frames and placeholders."""
+    import torch
+
+    theirs, model = pair
+    tokenizer, question = model.tokenizer, "what does it do,  left?"
+    asked = [{"type": "video"}, {"type": "text", "text": question}]
+    message = [{"role": "user", "content": asked}]
+    text = tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    said = set()
+    for file in sorted((shared_data / "videos").glob("*.mp4"))[1:4]:
+        clip = decode_video(file, 5)
+        given = text.replace("<video>", "<video>" * (len(clip.frames) * 9 + 1))
+        ids = tokenizer(given, return_tensors="pt")["input_ids"]
+        frames = seen_by_theirs(hf, clip.frames, model.config.encoder.image_size)[None]
+        with torch.no_grad():
+            out = theirs.generate(
+                input_ids=ids,
+                pixel_values_videos=frames,
+                do_sample=False,
+                max_new_tokens=32,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=0,
+            )
+        wanted = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+        answer = model.answer(file, question, frames=5, max_tokens=32)
+        assert answer.text == wanted
+        assert answer.read_per_frame == 9
+        said.add(answer.text)
+    assert len(said) > 1
+
+
 def test_a_picture_in_one_view_is_as_theirs_is_among_several(hf, pair):
     """Their picture among several is one view, whole, with a newline: so are our still ones."""
     import torch
