@@ -1,7 +1,7 @@
 """The chat format of an imported model: its own template (jinja), as its tokenizer carries it.
 
-    <s>USER: <image> ... <image> \n{question} ASSISTANT: {answer} </s>
-    prefix_ids ------------------ question_ids --------- answer_ids ---
+    <s>USER: <image> ... <image> {question} ASSISTANT: {answer} </s>
+    prefix_ids ----------------- question_ids -------- answer_ids ---
 
 A clip is one video to a template that knows videos (`<video>`), and one picture to others; either
 way its placeholder is repeated once a visual token. Templates are data of a model, not code of
@@ -42,8 +42,7 @@ def shown_by(tokenizer: Any) -> tuple[str, ...]:
 
 
 class TemplateChat(Chat):
-    """`Chat` in the words of a template. `visual` is the placeholder of a clip, `picture` that of
-    a still picture; to the model it is one what they are.
+    """`Chat` in the words of a template; its placeholder of a clip may be another than `picture`.
 
     Special tokens written in a question are broken by a space, so that none can be asked for.
     """
@@ -55,8 +54,9 @@ class TemplateChat(Chat):
         super().__init__(tokenizer)
         self._video = shows[0]
         self._picture = "image" if "image" in shows else shows[0]
-        self.visual = self._encoder.token_to_id(PLACEHOLDERS[self._video])
-        self.picture = self._encoder.token_to_id(PLACEHOLDERS[self._picture])
+        self.visual = self._special(PLACEHOLDERS[self._video], None)
+        self.picture = self._special(PLACEHOLDERS[self._picture], None)
+        self._end = str(self._encoder.id_to_token(self.eos))
         self._marked = Tokenizer.from_str(self._encoder.to_str())  # that reads special tokens
         self._marked.encode_special_tokens = False
         added = self._encoder.get_added_tokens_decoder().values()
@@ -107,7 +107,7 @@ class TemplateChat(Chat):
         text = self._render([*turns, _said("user", self._plain(question))])
         _, _, rest = text.partition(ANSWERED)
         # `answer_ids` has the end already, and a space before a word is the tokenizer's affair
-        rest = rest.lstrip(" ").removeprefix(self._encoder.id_to_token(self.eos))
+        rest = rest.lstrip(" ").removeprefix(self._end)
         return tuple(self._marked.encode(rest, add_special_tokens=False).ids)
 
     def _first(self, question: str, picture: bool) -> dict[str, Any]:
