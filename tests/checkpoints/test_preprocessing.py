@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from fewvid.checkpoints.families import llava_onevision, preprocessing
+from fewvid.data.decode import decode_video
 from fewvid.data.images import load_image, resize, shown
 from fewvid.errors import UserError
 from fewvid.models.config import AdapterConfig, EncoderConfig, LvlmConfig, SamplerConfig, Side
@@ -60,6 +61,21 @@ def test_views_are_those_of_onevision(hf, shared_data, tmp_path):
         ours = np.asarray(normalised(resize(load_image(file)[None], config.side), config))[0]
         apart = np.abs(ours.transpose(2, 0, 1) - wanted) * 0.5
         assert apart.mean() < CLOSE, file.name
+
+
+@pytest.mark.parity
+def test_frames_are_those_of_torch(hf, shared_data):
+    """The family's processor of videos resizes in torch: bicubic, smoothed where it shrinks."""
+    import torch
+
+    for file in sorted((shared_data / "videos").glob("*.mp4"))[:4]:
+        frames = decode_video(file, 2).frames
+        given = torch.tensor(frames).permute(0, 3, 1, 2)
+        resized = torch.nn.functional.interpolate(
+            given, size=(384, 384), mode="bicubic", antialias=True
+        )
+        apart = resized.permute(0, 2, 3, 1).numpy() - resize(frames, Side(384, "bicubic")) * 1.0
+        assert np.abs(apart).mean() / 255 < CLOSE / 10, file.name
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 90), (90, 40), (33, 33), (5, 9)])

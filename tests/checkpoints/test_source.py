@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 from huggingface_hub.utils import filter_repo_objects
+from safetensors.numpy import load_file, save_file
 
 import fewvid
 from fewvid.__main__ import main
-from fewvid.checkpoints import exporting, model_directory
+from fewvid.checkpoints import exporting, importing, model_directory
 from fewvid.checkpoints.tensors import TensorFiles
 from fewvid.data.tokenizer import train_tokenizer
 from fewvid.models import lvlm
@@ -98,6 +99,26 @@ def test_a_repository_by_its_name(pool, repository, hub, tmp_path, capsys):
     assert fetched.isdisjoint(JUNK)
     assert same(here, out)
     assert fewvid.load(out).config == fewvid.load(here).config
+
+
+NEWER = {
+    "image_newline": "model.image_newline",
+    "language_model.model.": "model.language_model.",
+    "language_model.lm_head.": "lm_head.",
+    "vision_tower.vision_model.": "model.vision_tower.",
+    "multi_modal_projector.": "model.multi_modal_projector.",
+}
+
+
+def test_names_of_another_time_are_read_too(repository, tmp_path):
+    here, folder = repository(True)
+    arrays = {}
+    for name, array in load_file(folder / "model.safetensors").items():
+        old = next(old for old in NEWER if name.startswith(old))
+        arrays[NEWER[old] + name.removeprefix(old)] = array
+    save_file(arrays, folder / "model.safetensors")
+    out = importing.whole(str(folder)).save(tmp_path / "out")
+    assert same(here, out)
 
 
 def test_parts_that_were_exported_come_from_the_hub_too(hub, tmp_path):
