@@ -1,7 +1,8 @@
 """A model directory as a folder that transformers loads, layer by layer.
 
-A model with LLaVA's projector becomes a `LlavaForConditionalGeneration`. Of any other the LLM and
-the encoder are written as the classes that they are, and what no class has stays as it is:
+A model with LLaVA's projector becomes a `LlavaForConditionalGeneration`, or where it pools a
+`LlavaOnevisionForConditionalGeneration`. Of any other the LLM and the encoder are written as the
+classes that they are, and what no class has stays as it is:
 
     OUT/encoder   CLIPVisionModel or SiglipVisionModel (where the encoder is one)
     OUT/llm       LlamaForCausalLM, ... with the tokenizer
@@ -20,10 +21,9 @@ from typing import Any
 import numpy as np
 
 from fewvid.checkpoints import mapping, model_directory, tensors
-from fewvid.checkpoints.families import decoders, encoders, llava, preprocessing
+from fewvid.checkpoints.families import decoders, encoders, llava, llava_onevision, preprocessing
 from fewvid.checkpoints.importing import OWN
 from fewvid.checkpoints.tensors import Tensor, TensorFiles
-from fewvid.data.tokenizer import VISUALS
 from fewvid.errors import UserError
 from fewvid.models.config import LvlmConfig
 
@@ -41,11 +41,12 @@ def export(model: str, out: Path) -> str:
     tokenizer = model_directory.load_tokenizer(directory)
     beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=_parent(out)))
     try:
-        why = why_not_llava(config, ours)
+        family = family_of(config)
+        why = why_not(family, config, ours, tokenizer)
         if why:
             said = f"{_parts(beside, config, ours, tokenizer, directory)} (no LLaVA: {why})"
         else:
-            said = _llava(beside, config, ours, tokenizer)
+            said = _whole(family, beside, config, ours, tokenizer)
         beside.chmod(0o755)
         beside.rename(out)
     finally:
@@ -53,28 +54,32 @@ def export(model: str, out: Path) -> str:
     return said
 
 
-def why_not_llava(config: LvlmConfig, ours: TensorFiles) -> str:
+def family_of(config: LvlmConfig) -> Any:
+    """The module of the LLaVA that this model is, if it is one."""
+    return llava_onevision if config.adapter.pool else llava
+
+
+def why_not(family: Any, config: LvlmConfig, ours: TensorFiles, tokenizer: Any) -> str:
     """Why no LLaVA computes what this model does; "" where one does."""
     try:
-        llava.write_config(config, 0)
+        family.write_config(config)
     except UserError as error:
         return str(error)
-    learned = [path for path in llava.FRESH if any(np.any(p) for p in ours[path].pieces())]
+    vocab = tokenizer.get_vocab()
+    if lacks := [name for name in family.TOKENS if name not in vocab]:
+        return f"the tokenizer has no {' and no '.join(lacks)}"
+    learned = [path for path in family.FRESH if any(np.any(p) for p in ours[path].pieces())]
     return f"LLaVA has no place for {', '.join(learned)}, which is trained" if learned else ""
 
 
-def _llava(folder: Path, config: LvlmConfig, ours: TensorFiles, tokenizer: Any) -> str:
-    vocab = tokenizer.get_vocab()
-    token = next(vocab[name] for name in VISUALS if name in vocab)
-    found = mapping.write_names(ours, llava.ROWS, llava.name_of)
-    found |= _unread_norm(config, ours, llava.name_of)
-    values = llava.write_config(config, token) | _specials(tokenizer)
+def _whole(family: Any, folder: Path, config: LvlmConfig, ours: TensorFiles, tokenizer: Any) -> str:
+    found = mapping.write_names(ours, family.ROWS, family.name_of)
+    found |= _unread_norm(config, ours, family.name_of)
+    values = family.write_config(config) | family.tokens(tokenizer) | _specials(tokenizer)
     _write(folder, values, found, ours)
-    family = values["vision_config"]["model_type"]
-    preprocessing.write(folder, config.encoder, family)
-    _write_json(folder / "processor_config.json", llava.processor(config, tokenizer, token))
+    family.write_processors(folder, config, tokenizer)
     tokenizer.save_pretrained(str(folder))
-    return "LlavaForConditionalGeneration"
+    return family.CLASS
 
 
 def _parts(

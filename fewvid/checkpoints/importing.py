@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from fewvid.checkpoints import mapping, model_directory, source, tensors
-from fewvid.checkpoints.families import decoders, encoders, llava, preprocessing
+from fewvid.checkpoints.families import decoders, encoders, llava, llava_onevision, preprocessing
 from fewvid.checkpoints.mapping import Layout, Shape
 from fewvid.checkpoints.tensors import Tensor, TensorFiles
+from fewvid.data.chat_template import shown_by
 from fewvid.data.tokenizer import VISUAL, VISUALS
 from fewvid.errors import UserError
 from fewvid.models.config import (
@@ -29,9 +30,14 @@ from fewvid.parallel.paths import flatten
 TEXT_TOWERS = ("clip", "siglip")  # a tower of text beside that of vision
 ENCODERS = (*encoders.CLASSES, *TEXT_TOWERS)
 DECODERS = tuple(decoders.CLASSES)
-WHOLE = (llava.TYPE,)
+FAMILIES = {family.TYPE: family for family in (llava, llava_onevision)}
+WHOLE = tuple(FAMILIES)
 OWN = "adapter"  # the folder that `exporting` writes beside an encoder and an LLM
 FRAMES = 8  # of a video, where they fit
+NO_TEMPLATE = (
+    "It brings no chat template with a place for a picture: it is asked in fewvid's own format, "
+    "which it has not been trained in."
+)
 ROUND = 64  # a vocabulary that has to grow grows to a multiple of this
 
 
@@ -48,7 +54,7 @@ class Imported:
     @property
     def frames(self) -> int:
         """How many frames to look at where nobody says: they take half of what can be read."""
-        room = self.config.decoder.max_length // 2
+        room = self.config.decoder.max_length // 2 - self.config.adapter.newline
         return max(1, min(FRAMES, room // visual_tokens_per_frame(self.config)))
 
     def save(self, directory: Path) -> Path:
@@ -69,7 +75,7 @@ class Imported:
 
 
 def whole(name: str) -> Imported:
-    """A model that is whole: LLaVA, or what `exporting` made of a fewvid model.
+    """A model that is whole: LLaVA, LLaVA-OneVision, or what `exporting` made of a fewvid model.
 
     Raises UserError for anything else, and for weights that do not fit.
     """
@@ -83,20 +89,21 @@ def whole(name: str) -> Imported:
             f"{folder} holds {part} alone ({kind}); give both parts: "
             "convert import --encoder A --llm B --out D"
         )
-    hf = source.read_config(folder)
+    hf, family = source.read_config(folder), FAMILIES[kind]
     tower = hf.vision_config
     _check_tower(folder, tower.model_type)
-    pictures = preprocessing.read(folder, tower.model_type, tower.image_size)
-    config = llava.read_config(hf, pictures)
-    layout = llava.layout(config, tower.num_hidden_layers)
+    config = family.read_config(hf, family.read_preparation(folder, tower))
+    layout = family.layout(config, tower.num_hidden_layers)
     wanted = shapes(config)
-    theirs = {path: shape for path, shape in wanted.items() if path not in llava.FRESH}
-    found = mapping.read(TensorFiles(folder), llava.ROWS, layout, theirs)
-    for path in llava.FRESH:
+    theirs = {path: shape for path, shape in wanted.items() if path not in family.FRESH}
+    found = mapping.read(TensorFiles(folder), family.ROWS, layout, theirs)
+    for path in family.FRESH:
         found[path] = Tensor.of(np.zeros(wanted[path], np.float32))
     tokenizer = source.read_tokenizer(folder)
-    _check_visual(folder, tokenizer)
-    notes = _left_out(config.encoder, tower.num_hidden_layers)
+    _check_visual(folder, tokenizer, family.TOKENS)
+    notes = (*_left_out(config.encoder, tower.num_hidden_layers), *family.NOTES)
+    if not shown_by(tokenizer):
+        notes += (NO_TEMPLATE,)
     return Imported(config, found, tokenizer, f"{name} ({kind})", notes)
 
 
@@ -214,9 +221,13 @@ def _check_tower(folder: Path, kind: str) -> None:
         )
 
 
-def _check_visual(folder: Path, tokenizer: Any) -> None:
-    if not set(VISUALS) & tokenizer.get_vocab().keys():
+def _check_visual(folder: Path, tokenizer: Any, needed: tuple[str, ...]) -> None:
+    vocab = tokenizer.get_vocab()
+    if not set(VISUALS) & vocab.keys():
         raise UserError(f"the tokenizer of {folder} has none of the tokens {', '.join(VISUALS)}")
+    for name in needed:
+        if name not in vocab:
+            raise UserError(f"the tokenizer of {folder} has no token {name}")
 
 
 def _with_visual(tokenizer: Any) -> int:

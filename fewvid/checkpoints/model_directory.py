@@ -2,7 +2,7 @@
 
 config.json         the sizes (LvlmConfig)
 model.safetensors   the weights, or model-00001-of-0000n.safetensors with an index
-tokenizer files     as transformers writes them
+tokenizer files     as transformers writes them, with the chat template of an imported model
 preprocessor.json   image_size, mean, std, and how many frames of a video it was made for
 card.md             where it comes from and how good it is, for people
 """
@@ -21,11 +21,14 @@ from typing import Any
 import numpy as np
 
 from fewvid.checkpoints import weights
+from fewvid.data.chat_template import chat_for
+from fewvid.data.tokenizer import CHAT_TEMPLATE, Chat
 from fewvid.errors import UserError, closest
 from fewvid.models.config import LvlmConfig
 from fewvid.parallel.paths import flatten, unflatten
 
 SHARD_BYTES = 4 * 2**30
+TEMPLATE = "chat_template.jinja"
 
 
 def save(
@@ -207,6 +210,20 @@ def load_tokenizer(directory: Path) -> Any:
             f"the tokenizer of {directory} is damaged ({type(error).__name__}: {error}); "
             f"copy {file} again"
         ) from error
+
+
+def load_chat(directory: Path) -> Chat:
+    """How the model is talked to: in fewvid's own format, or by the template that came with it.
+
+    Raises UserError where there is no tokenizer or it has no placeholder.
+    """
+    template = directory / TEMPLATE
+    if not template.is_file() or template.read_text(encoding="utf-8") == CHAT_TEMPLATE:
+        try:
+            return Chat.load(directory)  # without transformers, which takes a second
+        except UserError:  # special tokens of other names: transformers knows which they are
+            return Chat(load_tokenizer(directory))
+    return chat_for(load_tokenizer(directory))
 
 
 def _read_json(file: Path) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from typing import Any
 
 from fewvid.errors import UserError, closest
 
-# No code, and no format that can hold code.
-WANTED = ["*.json", "model*.safetensors", "*.jinja", "*.txt", "tokenizer.model"]
+# What is downloaded: no code, and no format that can hold code. FOLDERS: of `convert export`.
+FOLDERS = ("encoder", "llm", "adapter")
+WEIGHTS = ["model*.safetensors", *(f"{folder}/model*.safetensors" for folder in FOLDERS)]
+WANTED = ["*.json", *WEIGHTS, "*.jinja", "*.txt", "tokenizer.model"]
 REPOSITORY = r"[\w.-]+/[\w.-]+"
 
 
@@ -38,9 +40,10 @@ def folder_of(name: str) -> Path:
         first = str(error).strip().splitlines()
         raise UserError(
             f"there is no folder {name}, and the Hugging Face hub gave none "
-            f"({type(error).__name__}: {first[0] if first else ''}); check the name and the network"
+            f"({type(error).__name__}: {first[0] if first else ''}); check the name and the "
+            f"network, or run `hf download {name}` where there is one and give the folder it names"
         ) from error
-    if not any(folder.glob("model*.safetensors")):
+    if not any(file for pattern in WEIGHTS for file in folder.glob(pattern)):
         raise UserError(
             f"the repository {name} has no model.safetensors; where torch is, "
             "AutoModel.from_pretrained(NAME) of transformers and .save_pretrained(FOLDER) of what "
@@ -78,15 +81,34 @@ def read_config(folder: Path) -> Any:
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer as transformers reads it. Raises UserError where there is none."""
+    """The tokenizer as transformers reads it, with the template that the folder's processor has.
+
+    Raises UserError where there is none.
+    """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # see read_config
         first = str(error).strip().splitlines()
         raise UserError(
             f"{folder} has no tokenizer that can be read ({first[0] if first else error}); copy "
             "the model's tokenizer.json and tokenizer_config.json there"
         ) from error
+    tokenizer.chat_template = _template(folder, tokenizer.chat_template)
+    return tokenizer
+
+
+def _template(folder: Path, of_tokenizer: Any) -> str | None:
+    """The one that transformers' processor would take; it has been kept in several files."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    for name in ("chat_template.json", "processor_config.json"):
+        file = folder / name
+        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if found.get("chat_template"):
+            return found["chat_template"]
+    if isinstance(of_tokenizer, dict):  # several, by name
+        return of_tokenizer.get("default")
+    return of_tokenizer

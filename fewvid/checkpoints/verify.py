@@ -18,7 +18,7 @@ import numpy as np
 from fewvid.checkpoints import importing, model_directory, source
 from fewvid.checkpoints.families import decoders, encoders
 from fewvid.errors import UserError
-from fewvid.models.config import EncoderConfig, LvlmConfig
+from fewvid.models.config import EncoderConfig, LvlmConfig, candidates, visual_tokens
 
 ROWS, FRAMES = 2, 2  # rows of ids, and pictures, that are compared
 
@@ -44,7 +44,9 @@ class Agreement:
 
 
 def compare(model: str, against: str, length: int = 32, seed: int = 0) -> list[Agreement]:
-    """One Agreement for LLaVA, an LLM or an encoder; two for a folder of `convert export`.
+    """One Agreement for a LLaVA, an LLM or an encoder; two for a folder of `convert export`.
+
+    A LLaVA-OneVision is compared over videos of `FRAMES` frames, a LLaVA over pictures.
 
     length: ids of a row. Raises UserError where torch is missing or the two cannot be compared.
     """
@@ -64,25 +66,39 @@ def compare(model: str, against: str, length: int = 32, seed: int = 0) -> list[A
         return [_encoder(folder, config, params, rng)]
     if kind in importing.DECODERS:
         return [_llm(folder, config, params, length, rng)]
-    return [_llava(folder, config, params, length, rng)]
+    return [_llava(importing.FAMILIES[kind], folder, config, params, length, rng)]
 
 
 def _llava(
-    folder: Path, config: LvlmConfig, params: Any, length: int, rng: np.random.Generator
+    family: Any,
+    folder: Path,
+    config: LvlmConfig,
+    params: Any,
+    length: int,
+    rng: np.random.Generator,
 ) -> Agreement:
     if config.adapter.queries != "projector":
         raise UserError(
             f"{folder} is a LLaVA, with a projector; the model's adapter.queries is "
             f"{config.adapter.queries!r}: compare its parts with an encoder or a language model"
         )
-    theirs = _theirs(folder, "LlavaForConditionalGeneration")
-    visual = int(theirs.config.image_token_index)
-    ids = _ids(config, length + config.encoder.tokens, rng, visual)
-    ids[:, 1 : 1 + config.encoder.tokens] = visual
-    pixels = _pixels(config, (ROWS, 1), rng)
-    given = {"input_ids": ids, "pixel_values": _normalised(pixels[:, 0], config.encoder)}
-    wanted = _called(theirs, given).logits
-    times = np.zeros((ROWS, 1), np.float32)
+    try:
+        family.write_config(config)
+    except UserError as error:
+        raise UserError(f"{folder} is a {family.TYPE}, the model is none: {error}") from error
+    theirs = _theirs(folder, family.CLASS)
+    video = config.adapter.pool
+    frames = FRAMES if video else 1
+    visual = int(theirs.config.video_token_index if video else theirs.config.image_token_index)
+    count = visual_tokens(config, frames, candidates(config))
+    ids = _ids(config, length + count, rng, visual)
+    ids[:, 1 : 1 + count] = visual
+    pixels = _pixels(config, (ROWS, frames), rng)
+    seen = _normalised(pixels.reshape(-1, *pixels.shape[2:]), config.encoder)
+    name = "pixel_values_videos" if video else "pixel_values"
+    seen = seen.reshape(ROWS, frames, *seen.shape[1:]) if video else seen
+    wanted = _called(theirs, {"input_ids": ids, name: seen}).logits
+    times = np.tile(np.arange(frames, dtype=np.float32), (ROWS, 1))
     batch = _batch(ids) | {"pixels": pixels, "times": times}
     return _of_logits(_logits(config, params, batch, visual), wanted)
 
@@ -138,7 +154,7 @@ def _logits(config: LvlmConfig, params: Any, batch: Mapping[str, Any], visual: i
     from fewvid.models import lvlm
 
     run: Callable[..., Any] = partial(
-        lvlm.answer_logits, config, keep=config.encoder.tokens, visual_id=visual
+        lvlm.answer_logits, config, keep=candidates(config), visual_id=visual
     )
     return np.asarray(jax.jit(run)(params, batch))
 

@@ -1,13 +1,15 @@
 """Models from Hugging Face and back: `import`, `export`, `verify`.
 
   python -m fewvid convert import llava-hf/llava-1.5-7b-hf --out models/llava
+  python -m fewvid convert import llava-hf/llava-onevision-qwen2-7b-ov-hf --out models/onevision
   python -m fewvid convert import --encoder google/siglip-so400m-patch14-384 \\
       --llm Qwen/Qwen2.5-0.5B-Instruct --out models/mine
   python -m fewvid convert export models/llava --out models/llava-hf
   python -m fewvid convert verify models/llava --against models/llava-hf
 
-A source is a folder or the name of a repository. Weights are safetensors, read piece by piece; no
-code of a repository is run. Only `verify` needs torch.
+A source is a folder or the name of a repository, of which configs, tokenizer and safetensors are
+downloaded. Weights are read piece by piece; no code of a repository is run. A LLaVA-OneVision reads
+videos as in transformers, and pictures in one view, without tiles. Only `verify` needs torch.
 """
 
 from __future__ import annotations

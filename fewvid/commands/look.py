@@ -50,18 +50,17 @@ def look(
     """
     from fewvid.checkpoints import model_directory
     from fewvid.data.decode import decode_video
-    from fewvid.inference.checks import check_asked, check_looking
+    from fewvid.inference.checks import check_asked, check_looking, config_for
     from fewvid.inference.clock import Clock
     from fewvid.models.config import kept_tokens
 
     directory = model_directory.resolve(args.model)
     config = model_directory.read_config(directory)
     keep = args.keep
-    if quarter and keep is None and config.sampler.keep is None:
-        keep = max(1, kept_tokens(config) // 4)
+    quarter = quarter and keep is None and config.sampler.keep is None
     check_looking(config, args.frames, keep, args.sampler, args.seed)
     if args.sampler is not None and not ask:
-        check_asked(config, keep, args.sampler, args.question)
+        check_asked(config, 1 if quarter else keep, args.sampler, args.question)
     asked = args.frames is not None
     frames = args.frames if asked else model_directory.read_frames(directory)
 
@@ -70,6 +69,8 @@ def look(
         # the frames' own size is for the picture alone; without one, memory stays small
         size = None if drawn else config.encoder.side
         clip = decode_video(args.video, frames, size=size, backend=args.backend, asked=asked)
+    if quarter:
+        keep = max(1, kept_tokens(config_for(config, clip)) // 4)
     if drawn:
         from fewvid.inference.overlay import check_count
 

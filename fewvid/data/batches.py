@@ -23,7 +23,8 @@ class BatchShape:
 
     batch_size: B, rows of the global batch (all hosts together).
     frames: T; an image uses one of them. image_size: H = W, pixels.
-    visual_tokens_per_frame: M, see `models.config.visual_tokens_per_frame`.
+    visual_tokens_per_frame: M, see `models.config.visual_tokens_per_frame`; closing: how many more
+      a clip has behind its last frame (1 where the model has a newline).
     length: L, ids of a row. answers: A, answer ids of a row, eos included.
     questions: how many samples of one media file may share a row.
     narrows_by: by how much M may be lowered after packing (see `data.narrow`).
@@ -37,16 +38,21 @@ class BatchShape:
     answers: int
     questions: int = 1
     narrows_by: int = 0
+    closing: int = 0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1 and name != "narrows_by":
+            if value < 1 and name not in ("narrows_by", "closing"):
                 raise UserError(f"{name} must be positive, got {value}")
-        if self.length <= self.frames * self.visual_tokens_per_frame:
+        if self.length <= self.visual_tokens(self.frames):
             raise UserError(
                 f"length {self.length} has no room for text after {self.frames} frames of "
                 f"{self.visual_tokens_per_frame} visual tokens; raise length, lower frames or keep"
             )
+
+    def visual_tokens(self, frames: int) -> int:
+        """Placeholders of a row with so many of the T frames; none where it has no frames."""
+        return frames * self.visual_tokens_per_frame + (self.closing if frames else 0)
 
     def room(self, frames: int) -> int:
         """How many ids a row of so many of the T frames may hold.
@@ -66,7 +72,10 @@ class Packed(NamedTuple):
 
 def segment_of(sample: Sample, chat: Chat) -> Segment:
     """The ids of a sample's turns: one segment, whatever their number."""
-    return [(chat.question_ids(t.question), chat.answer_ids(t.answer)) for t in sample.turns]
+    return [
+        (chat.question_ids(turn.question, at == 0), chat.answer_ids(turn.answer))
+        for at, turn in enumerate(sample.turns)
+    ]
 
 
 def segment_sizes(segment: Segment) -> tuple[int, int]:

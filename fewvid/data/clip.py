@@ -34,6 +34,11 @@ class Clip:
     backend: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_picture(self) -> bool:
+        """A still picture, and no video (nor a folder) of one frame or more."""
+        return self.backend == "pictures" and self.available == 1 and self.duration == 0
+
 
 class Unreadable(Exception):
     """This backend cannot read the file; another one may. The message is the plain reason."""

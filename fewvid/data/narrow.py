@@ -34,8 +34,8 @@ def narrow(
     if per_frame == most:
         return dict(batch)
     visual = batch["tokens"] == visual_id
-    frames = visual.sum(axis=1, keepdims=True) // most
-    goes = visual & (jnp.cumsum(visual, axis=1) > frames * per_frame)
+    frames = (visual.sum(axis=1, keepdims=True) - shape.closing) // most
+    goes = visual & (jnp.cumsum(visual, axis=1) > frames * per_frame + shape.closing)
     before = jnp.cumsum(goes, axis=1)  # how many of the ids up to here go
     length = shape.length - shape.frames * (most - per_frame)
     kept = jnp.argsort(goes, axis=1, stable=True)[:, :length]

@@ -112,8 +112,7 @@ class Rows:
         return rows
 
     def _prefix(self, sample: Sample, frames: int) -> tuple[int, ...]:
-        visual = frames * self.shape.visual_tokens_per_frame
-        return self.chat.prefix_ids(visual, sample.system)
+        return self.chat.prefix_ids(self.shape.visual_tokens(frames), sample.system)
 
     def _pack(self, samples: Sequence[Sample], frames: int) -> tuple[Batch, tuple[int, ...]]:
         segments = [segment_of(sample, self.chat) for sample in samples]

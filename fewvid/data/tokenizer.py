@@ -1,7 +1,8 @@
-"""Words to ids and back: the tokenizer of the built-in world, and the one chat format.
+"""Words to ids and back: the tokenizer of the built-in world, and fewvid's own chat format.
 
 `train_tokenizer` makes a tokenizer from text; `Chat` decides how a conversation is written, for
 training and for inference alike, with any Hugging Face tokenizer that has a `<visual>` token.
+Imported models that bring a template of their own are written by it (`data.chat_template`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, BOS, EOS, UNK, VISUAL = SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>", "<visual>")
-VISUALS = (VISUAL, "<image>")  # what a placeholder is called, here and in imported tokenizers
+IMAGE, VIDEO = "<image>", "<video>"  # what imported tokenizers call a placeholder
+VISUALS = (VISUAL, IMAGE)  # what can stand for whatever is shown
 QUESTION = "user: {question}\nassistant:"
 SYSTEM = "system: {system}\n"
 CHAT_TEMPLATE = (
@@ -95,6 +97,7 @@ class Chat:
         self._encoder.no_padding()
         held = [name for name in VISUALS if self._encoder.token_to_id(name) is not None]
         self.visual = self._special(held[0] if held else VISUAL, None)
+        self.picture = self.visual
         self.eos = self._special(EOS, "eos_token_id")
         self.bos = self._special(BOS, "bos_token_id", needed=False)
         pad = self._special(PAD, "pad_token_id", needed=False)
@@ -121,8 +124,33 @@ class Chat:
         ids = bos + (self.visual,) * n_visual
         return ids if system is None else ids + self._ids(SYSTEM.format(system=system))
 
-    def question_ids(self, question: str) -> tuple[int, ...]:
-        """One question and the assistant's header; the answer comes next."""
+    def prompt_ids(
+        self,
+        n_visual: int,
+        turns: Sequence[tuple[str, str]],
+        question: str,
+        *,
+        picture: bool = False,
+    ) -> list[int]:
+        """A conversation up to the next answer: what is shown, the turns so far, the question.
+
+        turns: (question, answer) pairs. picture: what is shown is a still one (see `visual_of`).
+        """
+        ids = [*self.prefix_ids(n_visual)]
+        for at, (asked, answer) in enumerate(turns):
+            ids += [*self.question_ids(asked, at == 0), *self.answer_ids(answer)]
+        return [*ids, *self.question_ids(question, not turns)]
+
+    def visual_of(self, picture: bool) -> int:
+        """The id of the placeholders that `prompt_ids` writes."""
+        return self.picture if picture else self.visual
+
+    def question_ids(self, question: str, first: bool = True) -> tuple[int, ...]:
+        """One question and the assistant's header; the answer comes next.
+
+        first: whether no answer stands before it; a template may write it otherwise, fewvid's own
+        format does not.
+        """
         return self._ids(QUESTION.format(question=question))
 
     def answer_ids(self, answer: str) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ from fewvid.data.tokenizer import Chat
 from fewvid.errors import UserError
 from fewvid.evaluation.scores import Answered
 from fewvid.models import lvlm
-from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
+from fewvid.models.config import LvlmConfig, visual_tokens, visual_tokens_per_frame
 
 Progress = Callable[[int, int], None]
 
@@ -138,14 +138,15 @@ def _shape(
     turns = [turn for sample in samples for turn in sample.turns]
     asked = max(len(chat.question_ids(turn.question)) for turn in turns)
     replied = max(len(chat.answer_ids(turn.answer)) for turn in turns)
-    per_frame = visual_tokens_per_frame(config, keep)
     most_frames = frames if any(s.media_type == "video" for s in samples) else 1
     return BatchShape(
         batch_size=batch_size,
         frames=most_frames,
         image_size=config.encoder.side,
-        visual_tokens_per_frame=per_frame,
-        length=len(chat.prefix_ids(most_frames * per_frame)) + questions * (asked + replied),
+        visual_tokens_per_frame=visual_tokens_per_frame(config, keep),
+        closing=int(config.adapter.newline),
+        length=len(chat.prefix_ids(visual_tokens(config, most_frames, keep)))
+        + questions * (asked + replied),
         answers=questions * replied,
         questions=questions,
     )

@@ -12,11 +12,17 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fewvid.data.clip import Clip
 from fewvid.errors import MOST_SEED, UserError
-from fewvid.models.config import LvlmConfig, kept_tokens, visual_tokens_per_frame
+from fewvid.models.config import LvlmConfig, candidates, kept_tokens, of_picture, visual_tokens
 
 Keep = int | Literal["auto"] | None  # K, or what `samplers.auto_keep` says, or the model's own
 AUTO = "auto"
+
+
+def config_for(config: LvlmConfig, clip: Clip) -> LvlmConfig:
+    """What the model is to a clip: a still picture is not pooled as the frames of a video are."""
+    return of_picture(config) if clip.is_picture else config
 
 
 def check_looking(
@@ -32,7 +38,7 @@ def check_looking(
     if keep != AUTO:
         if keep is not None:
             _whole("--keep", keep, None, or_else=f" or {AUTO!r}")
-        kept_tokens(config, keep)
+        kept_tokens(of_picture(config), keep)  # the most there may be: nobody has looked yet
     _whole("--seed", seed, 0, MOST_SEED)
     if sampler is not None:
         from fewvid import samplers
@@ -66,10 +72,9 @@ def check_asked(config: LvlmConfig, keep: Any, sampler: Any, question: Any) -> N
         check_question(question)
         return
     from fewvid import samplers
-    from fewvid.inference import parts
 
     name = sampler or config.sampler.name
-    if samplers.asks(name) and kept_tokens(config, keep) < parts.candidates(config):
+    if samplers.asks(name) and kept_tokens(config, keep) < candidates(config):
         raise UserError(no_question(name))
 
 
@@ -115,7 +120,7 @@ def check_rows(
         frames = shape[1]
         if times is not None and tuple(np.shape(times)) != shape[:2]:
             raise UserError(f"times must be {list(shape[:2])}, got {list(np.shape(times))}")
-    wanted = frames * visual_tokens_per_frame(config)
+    wanted = visual_tokens(config, frames)
     found = (tokens == visual_id).sum(axis=1)
     if (found != wanted).any():
         row = int(np.argmax(found != wanted))

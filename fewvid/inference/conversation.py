@@ -14,7 +14,12 @@ from fewvid.errors import UserError
 from fewvid.inference import checks, generate, parts
 from fewvid.inference.clock import Clock
 from fewvid.inference.view import View
-from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
+from fewvid.models.config import (
+    LvlmConfig,
+    candidates,
+    visual_tokens,
+    visual_tokens_per_frame,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Conversation:
     def __init__(self, view: View) -> None:
         self.view = view
         self.turns: list[tuple[str, str]] = []
-        self._read = visual_tokens_per_frame(view.model.config, view.kept)
+        self._read = visual_tokens_per_frame(view.config, view.kept)
+        self._shown = visual_tokens(view.config, len(view.clip.frames), view.kept)
         self._visual: jax.Array | None = None  # once something is asked
         self._clock = view.clock  # the first answer's cost includes looking
 
@@ -93,7 +99,7 @@ class Conversation:
         if self._visual is None:
             self.view.choose(question)
             self._visual = self.view.visual()
-        prefix = len(self._prefix())
+        prefix = len(model.chat.prefix_ids(self._shown))
         tokens = np.full((1, prefix + parts.padded(len(ids) - prefix)), model.chat.pad, np.int32)
         tokens[0, : len(ids)] = ids
         last = jnp.array([len(ids) - 1], jnp.int32)
@@ -105,12 +111,12 @@ class Conversation:
             self._visual,
             tokens,
             last,
-            np.int32(model.chat.visual),
-            config=model.config,
+            np.int32(model.chat.visual_of(self.view.clip.is_picture)),
+            config=self.view.config,
             length=tokens.shape[1] + max_tokens,
         )
         given: list[int] = []
-        text = ""
+        text = grown = ""
         for piece in generate.stream(
             model.config,
             model.params,
@@ -130,34 +136,32 @@ class Conversation:
             if len(grown) > len(text) and not grown.endswith("\ufffd"):
                 yield grown[len(text) :]
                 text = grown
+        if len(grown) > len(text):  # the answer ends within a letter: there is no rest of it
+            yield grown[len(text) :]
+            text = grown
         self.turns.append((question, text))
         self._clock = Clock()
         return self._answer(question, text, clock, notes)
-
-    def _prefix(self) -> tuple[int, ...]:
-        return self.view.model.chat.prefix_ids(len(self.view.clip.frames) * self._read)
 
     def _prompt(self, question: str, max_tokens: int) -> tuple[list[int], tuple[str, ...]]:
         """The ids of everything so far and the question; old turns go where there is no room."""
         model = self.view.model
         frames, tokens = len(self.view.clip.frames), self._read
-        prefix, asked = self._prefix(), model.chat.question_ids(question)
-        room = model.config.decoder.max_length - len(prefix) - len(asked) - max_tokens
-        if room < 0:
+        picture, most = self.view.clip.is_picture, model.config.decoder.max_length
+        for forgotten in range(len(self.turns) + 1):
+            turns = self.turns[forgotten:]
+            ids = model.chat.prompt_ids(self._shown, turns, question, picture=picture)
+            if len(ids) + max_tokens <= most:
+                break
+        else:
+            asked = len(model.chat.question_ids(question))
             raise UserError(
-                f"{frames} frames of {tokens} tokens, a question of {len(asked)} and an answer of "
-                f"up to {max_tokens} exceed the {model.config.decoder.max_length} tokens that the "
+                f"{frames} frames of {tokens} tokens, a question of {asked} and an answer of "
+                f"up to {max_tokens} exceed the {most} tokens that the "
                 "model reads; use a smaller --frames, --keep or --max-tokens, or ask in fewer words"
             )
-        history: list[int] = []
-        forgotten = len(self.turns)
-        for before, answer in reversed(self.turns):
-            turn = [*model.chat.question_ids(before), *model.chat.answer_ids(answer)]
-            if len(history) + len(turn) > room:
-                break
-            history, forgotten = turn + history, forgotten - 1
         notes = () if not forgotten else (f"no room: the first {forgotten} turns were left out",)
-        return [*prefix, *history, *asked], notes
+        return ids, notes
 
     def _answer(self, question: str, text: str, clock: Clock, notes: tuple[str, ...]) -> Answer:
         view = self.view
@@ -165,7 +169,7 @@ class Conversation:
             text=text,
             question=question,
             frames_used=len(view.clip.frames),
-            tokens_per_frame=parts.candidates(view.model.config),
+            tokens_per_frame=candidates(view.config),
             kept=view.kept,
             read_per_frame=self._read,
             sampler=view.sampler,
@@ -178,7 +182,7 @@ class Conversation:
 def check_room(config: LvlmConfig, frames: int, keep: int | None) -> None:
     """Raises UserError where the visual tokens alone exceed what the decoder reads."""
     tokens = visual_tokens_per_frame(config, keep)
-    if frames * tokens >= config.decoder.max_length:
+    if visual_tokens(config, frames, keep) >= config.decoder.max_length:
         raise UserError(
             f"{frames} frames of {tokens} tokens exceed the {config.decoder.max_length} tokens "
             "that the model reads; use a smaller --frames or --keep"

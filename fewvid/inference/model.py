@@ -14,7 +14,6 @@ import numpy as np
 from fewvid.checkpoints import model_directory
 from fewvid.data.clip import Clip
 from fewvid.data.tokenizer import Chat
-from fewvid.errors import UserError
 from fewvid.inference import checks
 from fewvid.inference.clock import Clock
 from fewvid.inference.conversation import Answer, Conversation, check_room
@@ -35,10 +34,7 @@ def load(name: str | Path) -> Model:
     """
     directory = model_directory.resolve(name)
     config, params = model_directory.load_weights(directory)
-    try:
-        chat = Chat.load(directory)
-    except UserError:  # special tokens of other names: transformers knows which they are
-        chat = Chat(model_directory.load_tokenizer(directory))
+    chat = model_directory.load_chat(directory)
     frames = model_directory.read_frames(directory)
     packaged = str(name) in model_directory.packaged_models()
     shown = str(name) if packaged else model_directory.short_name(directory)
@@ -178,11 +174,12 @@ class Model:
             with clock.measure("decode"):
                 asked = frames is not None
                 video = decode_video(video, frames if asked else self.frames, asked=asked)
+        config = checks.config_for(self.config, video)
         if to_ask and keep != checks.AUTO:
-            check_room(self.config, len(video.frames), keep)
+            check_room(config, len(video.frames), keep)
         view = View(self, video, keep, sampler, seed, question)
         if to_ask and keep == checks.AUTO:
-            check_room(self.config, len(video.frames), view.kept)
+            check_room(config, len(video.frames), view.kept)
         view.clock.milliseconds["decode"] = clock.milliseconds["decode"]
         return view
 

@@ -5,7 +5,6 @@ pixels --encode--> Features --select--> kept --adapt--> visual --read--> first l
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from typing import Any
 
@@ -15,18 +14,14 @@ import jax.numpy as jnp
 from fewvid import samplers
 from fewvid.models import lvlm
 from fewvid.models.attention import segment_mask
-from fewvid.models.config import LvlmConfig, kept_tokens
+from fewvid.models.config import LvlmConfig
+from fewvid.models.pooling import halved_response
 from fewvid.samplers import auto_keep
 
 change = jax.jit(auto_keep.change)  # float[B,T,N,D] -> float32[B]
+pooled = jax.jit(halved_response)  # float32[B,T,N] -> float32[B,T,N'], of fewer tokens
 
 LEAST_TEXT = 32  # text is padded to this many ids, or twice, four times ... as many
-
-
-def candidates(config: LvlmConfig) -> int:
-    """How many tokens of a frame the sampler chooses from: N, or Q after learned queries."""
-    sampler = dataclasses.replace(config.sampler, keep=None)
-    return kept_tokens(dataclasses.replace(config, sampler=sampler))
 
 
 def padded(length: int) -> int:

@@ -12,7 +12,8 @@ class Selection:
     """The kept patches of every frame, with the frames themselves as the file shows them.
 
     indices: for each of T frames int32[K], its kept patches, sorted; patch i lies in row i // grid,
-      column i % grid of the square picture that the encoder sees. Frames keep different numbers,
+      column i % grid of the square picture that the encoder sees (of a model that pools, the
+      places that are left). Frames keep different numbers,
       K on average, where the sampler spends one budget over the clip (`temporal`).
     scores: float32[T,N], the visual attention response of every patch.
     frames: uint8[T,H,W,3], in the file's own size and aspect.

@@ -16,7 +16,7 @@ from fewvid.inference import checks, parts
 from fewvid.inference.checks import AUTO, Keep
 from fewvid.inference.clock import Clock
 from fewvid.inference.selection import Selection
-from fewvid.models.config import kept_tokens
+from fewvid.models.config import candidates, grid_of, kept_tokens
 from fewvid.samplers import auto_keep
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class View:
     """Encodes a clip and lets the sampler choose; the rest waits until it is asked for.
 
     A sampler that chooses by the question chooses by `question`, or waits for the first one.
+    `config` is the model's, or what it is to a still picture (`checks.config_for`).
     `change` is how much the clip changes where K is "auto" (see `samplers.auto_keep`), else None.
     Raises UserError for K outside 1..N and for an unknown sampler.
     """
@@ -45,7 +46,7 @@ class View:
         seed: int,
         question: str | None = None,
     ) -> None:
-        config = model.config
+        config = self.config = checks.config_for(model.config, clip)
         self.model, self.clip, self.clock = model, clip, Clock()
         self.sampler = sampler or config.sampler.name
         samplers.find(self.sampler)
@@ -59,7 +60,9 @@ class View:
         self.kept = kept_tokens(config, keep)
         self.chosen: samplers.Selection | None = None
         self.response = self.features.response
-        self._undecided = self.kept < parts.candidates(config)
+        if config.adapter.pool:
+            self.response = parts.pooled(self.response)
+        self._undecided = self.kept < candidates(config)
         self._key = jax.random.key(seed)
         if question is not None or not samplers.asks(self.sampler):
             self.choose(question)
@@ -85,7 +88,7 @@ class View:
             self.times,
             self._key,
             asked,
-            config=self.model.config,
+            config=self.config,
             keep=self.kept,
             sampler=self.sampler,
         )
@@ -95,7 +98,7 @@ class View:
         """How much the clip changes, and the K that it gets for that."""
         programs, tokens = self.model.programs, self.features.tokens
         change = float(programs.run(self.clock, "select", parts.change, tokens)[0])
-        return change, auto_keep.choose(change, parts.candidates(self.model.config))
+        return change, auto_keep.choose(change, candidates(self.config))
 
     def run(self, part: str, function: Any, *arguments: Any, **static: Any) -> Any:
         """Runs a part that takes the params first, on this view's clock."""
@@ -104,17 +107,18 @@ class View:
 
     def visual(self) -> jax.Array:
         """The visual tokens float[1,T,M,D] that the decoder reads."""
-        config = self.model.config
-        return self.run("adapt", parts.adapt, self.features, self.times, self.chosen, config=config)
+        looked = (self.features, self.times, self.chosen)
+        return self.run("adapt", parts.adapt, *looked, config=self.config)
 
     def selection(self) -> Selection:
         """What was kept, with what the encoder sees of the frames; raises as `choose` does."""
         self.choose(None)
         response, chosen, notes = self.response, self.chosen, self.clip.notes
-        encoder, count = self.model.config.encoder, len(self.clip.frames)
+        encoder, count = self.config.encoder, len(self.clip.frames)
+        grid = grid_of(self.config)
         if chosen is None:
-            kept = np.ones((count, encoder.tokens), bool)
-        elif response.shape[-1] == encoder.tokens:
+            kept = np.ones((count, grid**2), bool)
+        elif response.shape[-1] == grid**2:
             kept = np.asarray(samplers.spread(jnp.ones_like(chosen.weights), chosen)[0] > 0)
         else:
             response = self.features.response
@@ -126,7 +130,7 @@ class View:
             scores=np.asarray(response[0], np.float32),
             frames=shown(self.clip.frames, encoder.side),
             times=self.clip.times,
-            grid=encoder.grid,
+            grid=grid,
             sampler=self.sampler if chosen is not None else "",
             model=self.model.name,
             change=self.change,

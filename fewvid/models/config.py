@@ -113,6 +113,9 @@ class AdapterConfig:
     queries: `learned` (`count` of them a frame), `tokens` (each kept token is a query over all
       tokens of its frame), `mlp` (no attention at all) or `projector` (no attention, no places,
       no norms: the two layers of LLaVA, for imported models; `count`, `heads` mean nothing to it).
+    pool: halve the grid of a frame's outputs, between neighbours (27 x 27 become 14 x 14), as
+      LLaVA-OneVision does; the sampler then chooses among what is left, so its site is `after`.
+    newline: one learned token behind the last frame, as LLaVA-OneVision has it.
     change: add what changed since the first frame and since the frame before, and how far things
       moved (see `models.adapter`); nothing for an image.
     """
@@ -122,6 +125,8 @@ class AdapterConfig:
     width: int = 64
     heads: int = 4
     change: bool = False
+    pool: bool = False
+    newline: bool = False
 
     @classmethod
     def tiny(cls) -> Self:
@@ -170,7 +175,8 @@ class DecoderConfig:
 class LvlmConfig:
     """A whole model: encoder, sampler, adapter and decoder.
 
-    Raises UserError for a weighting by `bias` where no attention follows the choice.
+    Raises UserError for a weighting by `bias` where no attention follows the choice, and for an
+    adapter that cannot do what it is to.
     """
 
     encoder: EncoderConfig = EncoderConfig()
@@ -184,6 +190,17 @@ class LvlmConfig:
             raise UserError(
                 "adapter.change needs places, which adapter.queries 'projector' has not; set "
                 "adapter.change to false or adapter.queries to 'mlp'"
+            )
+        for name in ("pool", "newline"):
+            if getattr(self.adapter, name) and queries != "projector":
+                raise UserError(
+                    f"adapter.{name} is for adapter.queries 'projector', got {queries!r}; set "
+                    f"adapter.{name} to false"
+                )
+        if self.adapter.pool and site != "after":
+            raise UserError(
+                f"adapter.pool needs sampler.site 'after', got {site!r}: what is pooled are the "
+                "adapter's outputs, and the sampler chooses among those"
             )
         alone = queries in ("mlp", "projector")
         if self.sampler.weighting == "bias" and (alone or site == "after"):
@@ -233,15 +250,31 @@ def _check_keys(where: str, values: dict[str, Any], known: Any) -> None:
             )
 
 
+def grid_of(config: LvlmConfig) -> int:
+    """Tokens along one side of a frame: the encoder's patches, or half as many where they pool."""
+    grid = config.encoder.grid
+    return -(-grid // 2) if config.adapter.pool else grid
+
+
+def candidates(config: LvlmConfig) -> int:
+    """How many tokens of a frame the sampler chooses from: N, or Q after learned queries."""
+    if config.sampler.site == "after" and config.adapter.queries == "learned":
+        return config.adapter.count
+    return grid_of(config) ** 2
+
+
+def of_picture(config: LvlmConfig) -> LvlmConfig:
+    """The same model for a still picture: what pools the frames of a video leaves that whole."""
+    return dataclasses.replace(config, adapter=dataclasses.replace(config.adapter, pool=False))
+
+
 def kept_tokens(config: LvlmConfig, keep: int | None = None) -> int:
     """K: how many tokens of a frame the sampler keeps, of those it sees at its site.
 
     `keep=None` takes the config's own; None there keeps all.
-    Raises UserError where K is not in 1..N (or 1..Q after learned queries).
+    Raises UserError where K is not in 1..N (see `candidates`).
     """
-    seen = config.encoder.tokens
-    if config.sampler.site == "after" and config.adapter.queries == "learned":
-        seen = config.adapter.count
+    seen = candidates(config)
     keep = config.sampler.keep if keep is None else keep
     if keep is None:
         return seen
@@ -257,3 +290,9 @@ def visual_tokens_per_frame(config: LvlmConfig, keep: int | None = None) -> int:
     if config.adapter.queries == "learned" and config.sampler.site == "before":
         return config.adapter.count
     return kept_tokens(config, keep)
+
+
+def visual_tokens(config: LvlmConfig, frames: int, keep: int | None = None) -> int:
+    """How many tokens of a clip of so many frames the decoder reads, and so its placeholders."""
+    closing = int(config.adapter.newline and frames > 0)
+    return frames * visual_tokens_per_frame(config, keep) + closing

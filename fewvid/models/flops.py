@@ -6,7 +6,13 @@ are those that are timed apart: encoder, sampler (with the response it looks at)
 
 from __future__ import annotations
 
-from fewvid.models.config import LvlmConfig, kept_tokens, visual_tokens_per_frame
+from fewvid.models.config import (
+    LvlmConfig,
+    candidates,
+    kept_tokens,
+    visual_tokens,
+    visual_tokens_per_frame,
+)
 from fewvid.models.displacement import WIDTH as PHASES
 
 COMPARED = 2  # frames that `change` compares each frame with: the first, and the one before
@@ -35,6 +41,8 @@ def encoder(config: LvlmConfig) -> int:
 def sampler(config: LvlmConfig, keep: int, name: str) -> int:
     """Of one frame, at site `before`; 0 where everything is kept."""
     n, width = config.encoder.tokens, config.adapter.width
+    if config.adapter.pool:
+        n, width = candidates(config), config.decoder.width
     if kept_tokens(config, keep) == n:
         return 0
     response, alone = 0, config.adapter.queries in WITHOUT_ATTENTION  # the encoder's costs nothing
@@ -53,7 +61,8 @@ def adapter(config: LvlmConfig, keep: int, frames: int) -> int:
     a, n, width = config.adapter, config.encoder.tokens, config.adapter.width
     learned, out = a.queries == "learned", visual_tokens_per_frame(config, keep)
     if a.queries == "projector":
-        return 2 * frames * out * width * (config.encoder.width + config.decoder.width)
+        said = n if config.adapter.pool else out
+        return 2 * frames * said * width * (config.encoder.width + config.decoder.width)
     read = kept_tokens(config, keep) if learned else n  # tokens that a query reads
     once = 0 if a.queries == "mlp" else 4 * out * read * width  # scores, and means of values
     total = 2 * n * config.encoder.width * width
@@ -81,7 +90,7 @@ def decoder(config: LvlmConfig, length: int) -> int:
 
 def clip(config: LvlmConfig, keep: int, name: str, frames: int, text: int) -> dict[str, int]:
     """Of a question of `text` ids about a clip of `frames` frames, by part."""
-    length = frames * visual_tokens_per_frame(config, keep) + text
+    length = visual_tokens(config, frames, keep) + text
     return {
         "encoder": frames * encoder(config),
         "sampler": frames * sampler(config, keep, name),

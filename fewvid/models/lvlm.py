@@ -19,7 +19,7 @@ from fewvid import samplers
 from fewvid.models import decoder as decoding
 from fewvid.models.adapter import Adapter, Visual
 from fewvid.models.attention import segment_mask
-from fewvid.models.config import LvlmConfig, kept_tokens
+from fewvid.models.config import LvlmConfig, candidates, kept_tokens
 from fewvid.models.decoder import Cache, Decoder
 from fewvid.models.encoder import Encoder
 from fewvid.models.projector import Projector
@@ -76,6 +76,8 @@ class Lvlm(nn.Module):
         words = jnp.where(is_visual, self.config.decoder.vocab_size, tokens)
         seen = visual.reshape(len(visual), -1, visual.shape[-1])
         x = place(self.decoder.embed(words), seen, is_visual)
+        if self.config.adapter.newline:
+            x = close(x, self.adapter.newline, is_visual)
         return self.decoder(x, positions, mask, cache)
 
     def logits(self, hidden: jax.Array) -> jax.Array:
@@ -95,6 +97,16 @@ def place(x: jax.Array, visual: jax.Array, is_visual: jax.Array) -> jax.Array:
     """
     order = jnp.clip(jnp.cumsum(is_visual, axis=1) - 1, 0, visual.shape[1] - 1)
     return jnp.where(is_visual[..., None], jnp.take_along_axis(visual, order[..., None], 1), x)
+
+
+def close(x: jax.Array, newline: jax.Array, is_visual: jax.Array) -> jax.Array:
+    """Puts newline float[D] at the last placeholder of each row, however many frames it has.
+
+    x float[B,L,D], is_visual bool[B,L].
+    """
+    order = jnp.cumsum(is_visual, axis=1)
+    last = is_visual & (order == order[:, -1:])
+    return jnp.where(last[..., None], newline.astype(x.dtype), x)
 
 
 def init(config: LvlmConfig, rng: jax.Array) -> Params:
@@ -146,7 +158,7 @@ def see(
     K = N runs no sampler at all.
     """
     kept = kept_tokens(config, keep)
-    everything = kept == _candidates(config)
+    everything = kept == candidates(config)
     sample = None
     if not everything:
         strategy = samplers.find(sampler or config.sampler.name)
@@ -181,11 +193,6 @@ def asked_in(batch: Batch) -> jax.Array:
     answers = jnp.where(batch["answer_weights"] > 0, batch["answer_positions"] + 1, length)
     put = jax.vmap(lambda row, at: row.at[at].set(False, mode="drop"))
     return put(segments > 1, answers)
-
-
-def _candidates(config: LvlmConfig) -> int:
-    after_queries = config.sampler.site == "after" and config.adapter.queries == "learned"
-    return config.adapter.count if after_queries else config.encoder.tokens
 
 
 def forward(

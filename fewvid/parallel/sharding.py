@@ -31,7 +31,7 @@ LVLM_RULES: Rules = (
     (r"encoder/patch/kernel", P(None, "fsdp")),
     (r"adapter/(project|place|change|time|to_decoder)/kernel", P(None, "fsdp")),
     (r"adapter/queries|encoder/position", P(None, "fsdp")),
-    (r"encoder/cls", P()),
+    (r"adapter/newline|encoder/cls", P()),
     (r".*/(norm\w*)/(scale|bias)", P()),
     (r".*/bias", P()),
 )

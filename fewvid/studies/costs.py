@@ -12,7 +12,7 @@ import numpy as np
 
 from fewvid.inference import parts
 from fewvid.models import flops
-from fewvid.models.config import visual_tokens_per_frame
+from fewvid.models.config import candidates, visual_tokens
 from fewvid.studies.base import Base
 from fewvid.studies.config import CellConfig, StudyConfig
 from fewvid.studies.plans import model_of
@@ -47,7 +47,7 @@ def _measure(cell: CellConfig, base: Base) -> dict[str, Any]:
     pixels = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape), jnp.uint8)
     times = jnp.broadcast_to(jnp.arange(frames, dtype=jnp.float32) / 4, (clips, frames))
     rng = jax.random.key(0)
-    visual = frames * visual_tokens_per_frame(config, keep)
+    visual = visual_tokens(config, frames, keep)
     tokens = jnp.full((clips, visual + TEXT), 5, jnp.int32).at[:, :visual].set(base.chat.visual)
     last = jnp.full((clips,), visual + TEXT - 1)
     seconds = {}
@@ -65,7 +65,7 @@ def _measure(cell: CellConfig, base: Base) -> dict[str, Any]:
 
     features = timed("encoder", parts.encode, params, pixels, config=config)
     chosen = None
-    if keep < parts.candidates(config):
+    if keep < candidates(config):
         static = {"config": config, "keep": keep, "sampler": cell.sampler}
         chosen, _ = timed("sampler", parts.select, params, features, times, rng, **static)
     shown = timed("adapter", parts.adapt, params, features, times, chosen, config=config)

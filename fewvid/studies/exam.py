@@ -12,7 +12,7 @@ import numpy as np
 from fewvid import samplers
 from fewvid.models import lvlm
 from fewvid.models.attention import mask_of_every_head
-from fewvid.models.config import visual_tokens_per_frame
+from fewvid.models.config import visual_tokens
 from fewvid.studies.bank import NOTHING, Bank, lay_out
 from fewvid.studies.compiling import Compiled
 from fewvid.studies.corpus import Corpus, batch
@@ -98,7 +98,7 @@ def _ask(
             if name in seen:
                 middle = seen[name][:, frames // 2, None]
                 seen[name] = jnp.broadcast_to(middle, seen[name].shape)
-    visual = frames * visual_tokens_per_frame(program.model, keep)
+    visual = visual_tokens(program.model, frames, keep)
     text = lay_out(bank, chosen, visual, program.bos, program.visual)
     # Only the first id of each answer: the valid answers differ in it.
     first = text["answer_positions"].reshape(*chosen.shape, -1)[..., 0]

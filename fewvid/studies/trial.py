@@ -18,7 +18,7 @@ import optax
 
 from fewvid.models import lvlm
 from fewvid.models.attention import mask_of_every_head
-from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
+from fewvid.models.config import LvlmConfig, visual_tokens
 from fewvid.studies.bank import Bank, choose, lay_out
 from fewvid.studies.compiling import Compiled
 from fewvid.studies.corpus import Corpus, batch
@@ -201,7 +201,7 @@ def _part(program: Program, params, corpus: Corpus, rows, weight, keys, step, da
     frames = len(corpus.times)
 
     def at(keep: int):
-        visual = frames * visual_tokens_per_frame(program.model, keep)
+        visual = visual_tokens(program.model, frames, keep)
         text = lay_out(data.bank, chosen, visual, program.bos, program.visual)
         with mask_of_every_head():
             return lvlm.loss(

@@ -90,6 +90,7 @@ def _plan(
         answers=stage.answers,
         questions=stage.questions,
         narrows_by=max(read) - min(read),
+        closing=int(config.adapter.newline),
     )
     return StagePlan(index, stage, chosen, shape, kept)
 

@@ -14,12 +14,12 @@ from jax.sharding import Mesh
 
 from fewvid.checkpoints import model_directory, onto_mesh
 from fewvid.data import resident
+from fewvid.data.chat_template import chat_for
 from fewvid.data.features import FeatureStore
 from fewvid.data.loader import train_iterator
 from fewvid.data.media import BadSamples
 from fewvid.data.mixtures import Source, read_source
 from fewvid.data.narrow import narrow
-from fewvid.data.tokenizer import Chat
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
 from fewvid.parallel.mesh import batch_rows, batch_sharding, replicated
@@ -57,7 +57,7 @@ def train_stage(
     shapes = jax.eval_shape(lambda: lvlm.init(model, jax.random.key(0)))
     layout = shardings(mesh, shapes, report=shown.say)
     params = onto_mesh.load(start, layout)
-    chat = Chat(tokenizer)
+    chat = chat_for(tokenizer)
     programs = {
         keep: make_program(
             partial(_loss, model, plan, keep, chat.visual),

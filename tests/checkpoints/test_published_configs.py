@@ -7,8 +7,14 @@ import math
 import pytest
 
 from fewvid.checkpoints import importing, source
-from fewvid.checkpoints.families import decoders, encoders, llava, preprocessing
-from fewvid.models.config import LvlmConfig
+from fewvid.checkpoints.families import (
+    decoders,
+    encoders,
+    llava,
+    llava_onevision,
+    preprocessing,
+)
+from fewvid.models.config import LvlmConfig, visual_tokens
 from fewvid.parallel.sharding import spec_for
 from fewvid.training.sizes import check_sizes
 
@@ -146,6 +152,25 @@ def test_vision_towers(values, layers, tokens, count, tmp_path):
     check_sizes(config, "model")
     again = written(tmp_path, encoders.write_config(encoder))
     assert encoders.read_config(again, pictures, layer=-1) == encoder
+
+
+def test_llava_onevision(tmp_path):
+    """llava-onevision-qwen2-7b-ov: 8.03 billion parameters, and 27 x 27 become 14 x 14."""
+    text = QWEN2 | {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28}
+    text |= {"num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152000}
+    text |= {"tie_word_embeddings": False}
+    tower = SO400M | {"num_hidden_layers": 26, "vision_use_head": False}
+    values = {"model_type": "llava_onevision", "text_config": text, "vision_config": tower}
+    hf = written(tmp_path, values)
+    pictures = llava_onevision.read_preparation(tmp_path, hf.vision_config)
+    config = llava_onevision.read_config(hf, pictures)
+    norm, times = 2 * 1152, 20 * 3584  # the norm behind its tower is not read
+    assert parameters(config, "") == 8_029_890_080 - norm + times
+    check_sizes(config, "model")
+    assert visual_tokens(config, 8) == 8 * 196 + 1
+    again = written(tmp_path, llava_onevision.write_config(config))
+    assert again.image_grid_pinpoints == hf.image_grid_pinpoints
+    assert llava_onevision.read_config(again, pictures) == config
 
 
 def test_llava(tmp_path):

@@ -25,9 +25,10 @@ def shape(**changes):
     return BatchShape(**(sizes | {"length": LENGTH, "answers": ANSWERS, "narrows_by": 4} | changes))
 
 
-def packed(frames, per_frame, count, system=(), bos=(1,)):
+def packed(frames, per_frame, count, system=(), bos=(1,), closing=0):
     """A row as a stage with this K alone would pack it, in a batch of its own length."""
-    prefix = (*bos, *[VISUAL] * frames * per_frame, *system)
+    visual = shape(visual_tokens_per_frame=per_frame, closing=closing).visual_tokens(frames)
+    prefix = (*bos, *[VISUAL] * visual, *system)
     row, kept = pack_row(prefix, QUESTIONS[:count], LENGTH - T * (M - per_frame), ANSWERS)
     assert len(kept) == count
     return row
@@ -44,12 +45,15 @@ CLIPS = {
 }
 
 
+@pytest.mark.parametrize("closing", [0, 1])
 @pytest.mark.parametrize("per_frame", [1, 2, 4, 5])
-def test_narrowing_is_packing_for_the_smaller_k(per_frame):
-    wide = stack([packed(per_frame=M, **clip) for clip in CLIPS.values()])
+def test_narrowing_is_packing_for_the_smaller_k(per_frame, closing):
+    clips = [clip | {"closing": closing} for clip in CLIPS.values()]
+    wide = stack([packed(per_frame=M, **clip) for clip in clips])
     wide["times"] = np.zeros((len(CLIPS), T), np.float32)
-    narrowed = jax.jit(lambda batch: narrow(batch, shape(), per_frame, VISUAL))(wide)
-    expected = stack([packed(per_frame=per_frame, **clip) for clip in CLIPS.values()])
+    sizes = shape(closing=closing)
+    narrowed = jax.jit(lambda batch: narrow(batch, sizes, per_frame, VISUAL))(wide)
+    expected = stack([packed(per_frame=per_frame, **clip) for clip in clips])
     assert narrowed.keys() == wide.keys()
     for key, value in expected.items():
         for name, row, wanted in zip(CLIPS, np.asarray(narrowed[key]), value, strict=True):

@@ -35,6 +35,13 @@ def test_streamed_text_is_the_answer(model, video):
     assert "".join(pieces) == model.answer(video, QUESTION, keep=4, max_tokens=5).text
 
 
+def test_an_answer_that_ends_within_a_letter_is_not_lost(model, video, monkeypatch):
+    monkeypatch.setattr(model.chat, "decode", lambda ids: "a" * len(ids) + "\ufffd")
+    pieces = list(model.stream(video, QUESTION, keep=4, max_tokens=5))
+    assert "".join(pieces) == model.answer(video, QUESTION, keep=4, max_tokens=5).text
+    assert pieces[-1].endswith("a\ufffd")
+
+
 def test_keeping_all_runs_no_sampler(model, video):
     all_kept, default = (model.select(video, keep=keep) for keep in (16, None))
     np.testing.assert_array_equal(all_kept.indices, default.indices)

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from fewvid.data.clip import Clip
-from fewvid.inference import parts
 from fewvid.inference.model import Model
 from fewvid.inference.view import ELSEWHERE, View
 from fewvid.models import lvlm
-from fewvid.models.config import AdapterConfig, LvlmConfig, SamplerConfig
+from fewvid.models.config import AdapterConfig, LvlmConfig, SamplerConfig, candidates
 
 MODELS = {
     "learned, before": ("learned", SamplerConfig(site="before"), 3),
@@ -50,4 +49,4 @@ def test_a_selection_has_patches_wherever_the_sampler_stands(tiny):
     assert chosen.counts == (keep, keep)
     assert chosen.scores.shape == (2, 16)
     assert all((np.diff(indices) > 0).all() for indices in chosen.indices)
-    assert (ELSEWHERE in chosen.notes) == (parts.candidates(view.model.config) == 4)
+    assert (ELSEWHERE in chosen.notes) == (candidates(view.model.config) == 4)

@@ -49,11 +49,15 @@ def test_encoder():
 ADAPTERS = [(queries, change) for queries in ("tokens", "learned", "mlp") for change in (0, 1)]
 
 
-@pytest.mark.parametrize(("queries", "change"), [*ADAPTERS, ("projector", 0)])
+@pytest.mark.parametrize(("queries", "change"), [*ADAPTERS, ("projector", 0), ("pooled", 0)])
 def test_adapter(queries, change):
+    pool, queries = queries == "pooled", queries.replace("pooled", "projector")
     made = dataclasses.replace(BASE.adapter, queries=queries, count=KEEP, change=bool(change))
     response = "encoder" if queries in ("mlp", "projector") else "adapter"
-    config = dataclasses.replace(BASE, adapter=made, sampler=SamplerConfig(response=response))
+    sampler = SamplerConfig(response=response, site="after" if pool else "before")
+    config = dataclasses.replace(
+        BASE, adapter=dataclasses.replace(made, pool=pool), sampler=sampler
+    )
     params, _, features, times = arguments(config)
     key = jax.eval_shape(lambda: jax.random.key(0))
     chosen, _ = jax.eval_shape(

@@ -9,7 +9,15 @@ import pytest
 
 from fewvid.errors import UserError
 from fewvid.models import lvlm
-from fewvid.models.config import AdapterConfig, LvlmConfig, SamplerConfig
+from fewvid.models.config import (
+    AdapterConfig,
+    LvlmConfig,
+    SamplerConfig,
+    candidates,
+    of_picture,
+    visual_tokens,
+)
+from fewvid.models.pooling import halved, halved_response
 
 PROJECTOR = AdapterConfig(queries="projector", width=24)
 
@@ -68,6 +76,8 @@ def test_a_response_that_weighs_scales_what_is_kept(random_params, features, tim
     [
         ({"change": True}, {}, "adapter.change needs places"),
         ({}, {"weighting": "bias"}, "which needs attention after the choice"),
+        ({"pool": True}, {}, "adapter.pool needs sampler.site 'after', got 'before'"),
+        ({"newline": True, "queries": "mlp"}, {}, "newline is for adapter.queries 'projector'"),
     ],
 )
 def test_what_needs_attention_or_places_is_refused(adapter, sampler, said):
@@ -75,3 +85,58 @@ def test_what_needs_attention_or_places_is_refused(adapter, sampler, said):
         LvlmConfig(
             adapter=dataclasses.replace(PROJECTOR, **adapter), sampler=SamplerConfig(**sampler)
         )
+
+
+def test_a_grid_is_halved_between_neighbours():
+    """5 become 3: their middles lie at 1/3, 2 and 11/3 of the five."""
+    ramp = np.arange(5.0, dtype=np.float32)
+    grid = np.stack(np.meshgrid(ramp, 10 * ramp), -1).sum(-1).reshape(1, 1, 25, 1)
+    sides = np.array([1 / 3, 2, 11 / 3])
+    wanted = (sides + 10 * sides[:, None]).ravel()
+    np.testing.assert_allclose(halved(grid)[0, 0, :, 0], wanted, rtol=1e-5)
+    one = np.eye(36, dtype=np.float32)[[7]][None]  # a patch of 6 x 6, in the first of 3 x 3 places
+    np.testing.assert_allclose(halved_response(one)[0, 0], np.eye(9)[0], atol=1e-6)
+
+
+def pooling():
+    sampler = SamplerConfig(response="encoder", site="after")
+    adapter = dataclasses.replace(PROJECTOR, pool=True, newline=True)
+    return dataclasses.replace(LvlmConfig.tiny(), adapter=adapter, sampler=sampler)
+
+
+def test_the_sampler_chooses_among_pooled_outputs(random_params, features, times):
+    config = pooling()
+    params = random_params(config)
+    still = np.zeros_like(times)
+    said = by_hand(params, features.tokens).reshape(2, 3, 2, 2, 2, 2, -1).mean((3, 5))
+    wanted = said.reshape(2, 3, 4, -1)  # of an even grid, each is the mean of four
+    assert candidates(config) == 4
+    np.testing.assert_allclose(lvlm.see(config, params, features, still).tokens, wanted, atol=1e-4)
+    some = lvlm.see(config, params, features, still, keep=2)
+    response = features.response.reshape(2, 3, 2, 2, 2, 2).sum((3, 5)).reshape(2, 3, 4)
+    np.testing.assert_allclose(some.response, response, atol=1e-5)
+    order = np.sort(np.argsort(-response, axis=-1)[..., :2], axis=-1)
+    kept = np.take_along_axis(wanted, order[..., None], axis=2)
+    np.testing.assert_allclose(some.tokens, kept, atol=1e-4)
+    whole = lvlm.see(of_picture(config), params, features, still).tokens
+    np.testing.assert_allclose(whole, by_hand(params, features.tokens), atol=1e-4)
+
+
+def test_a_newline_closes_every_row_behind_its_own_last_frame(random_params):
+    config = pooling()
+    params = random_params(config)
+    visual = np.random.default_rng(0).normal(size=(3, 2, 4, 32)).astype(np.float32)
+    tokens = np.full((3, 12), 7)
+    counts = [visual_tokens(config, frames) for frames in (2, 1, 0)]
+    assert counts == [9, 5, 0]
+    for row, count in zip(tokens, counts, strict=True):
+        row[1 : 1 + count] = 4
+    words = params["decoder"]["embedding"][tokens]
+    x = lvlm.place(words, visual.reshape(3, 8, 32), tokens == 4)
+    x = np.asarray(lvlm.close(x, params["adapter"]["newline"], tokens == 4))
+    np.testing.assert_array_equal(x[0, 1:9], visual[0].reshape(8, 32))
+    np.testing.assert_array_equal(x[1, 1:5], visual[1, 0])
+    for row, at in ((0, 9), (1, 5)):
+        np.testing.assert_array_equal(x[row, at], params["adapter"]["newline"])
+        np.testing.assert_array_equal(x[row, at + 1 :], words[row, at + 1 :])
+    np.testing.assert_array_equal(x[2], words[2])

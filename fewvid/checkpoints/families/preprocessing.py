@@ -1,4 +1,7 @@
-"""How a family brings a picture to its encoder: `preprocessor_config.json`, read and written."""
+"""How a family brings a picture, or a video's frame, to its encoder: the files that say it.
+
+`preprocessor_config.json` and `video_preprocessor_config.json`, or both in `processor_config.json`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from fewvid.errors import UserError
 from fewvid.models.config import EncoderConfig
 
 BICUBIC = 3  # Pillow's number for it
-FILES = ("preprocessor_config.json", "processor_config.json")
+PICTURES, VIDEOS = "preprocessor_config.json", "video_preprocessor_config.json"
+BOTH = "processor_config.json"
 # What CLIP was trained with; SigLIP's are those of EncoderConfig.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -21,23 +25,33 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def read(folder: Path, family: str, size: int) -> dict[str, Any]:
+def read(folder: Path, family: str, size: int, video: bool = False) -> dict[str, Any]:
     """mean, std and fit of `EncoderConfig`; the family's own where the folder has no such file.
 
-    size: of the encoder's frames. Raises UserError for a preparation that fewvid has not.
+    size: of the encoder's frames. video: what is said of videos comes before what is said of
+    pictures, whose padding (of tiles) is then none of ours.
+    Raises UserError for a preparation that fewvid has not.
     """
     found = dict(DEFAULTS[family])
-    values = _values(folder)
+    values = (_values(folder, VIDEOS, "video_processor") if video else {}) or _values(
+        folder, PICTURES, "image_processor"
+    )
     for key, ours in (("image_mean", "mean"), ("image_std", "std")):
         if values.get(key) is not None:
             found[ours] = tuple(float(number) for number in values[key])
     if values.get("do_center_crop") is not None:
         found["fit"] = "crop" if values["do_center_crop"] else "bicubic"
-    if values.get("do_pad"):
+    if values.get("do_pad") and not video:
         raise UserError(f"{folder} pads pictures to squares (do_pad), which fewvid does not")
     if values.get("resample", BICUBIC) not in (None, BICUBIC):
         raise UserError(
             f"{folder} resizes by filter {values['resample']}, and fewvid by 3, bicubic"
+        )
+    shortest = isinstance(values.get("size"), Mapping) and values["size"].get("shortest_edge")
+    if shortest and found["fit"] == "bicubic":
+        raise UserError(
+            f"{folder} brings the shortest edge of pictures to {shortest} and cuts nothing off, "
+            "which leaves no squares; fewvid's are squares"
         )
     for key in ("size", "crop_size"):
         sides = _sides(values.get(key))
@@ -51,11 +65,19 @@ def read(folder: Path, family: str, size: int) -> dict[str, Any]:
 def write(folder: Path, c: EncoderConfig, family: str) -> None:
     """Writes preprocessor_config.json of the family's image processor."""
     clip = family == "clip_vision_model"
-    square = {"height": c.image_size, "width": c.image_size}
-    values: dict[str, Any] = {
-        "image_processor_type": "CLIPImageProcessor" if clip else "SiglipImageProcessor",
+    kind = "CLIPImageProcessor" if clip else "SiglipImageProcessor"
+    values = {"image_processor_type": kind} | settings(c)
+    if clip:
+        values |= {"do_center_crop": c.fit == "crop", "crop_size": _square(c)}
+    text = json.dumps(values, indent=2) + "\n"
+    (folder / PICTURES).write_text(text, encoding="utf-8")
+
+
+def settings(c: EncoderConfig) -> dict[str, Any]:
+    """What every family's image processor is told."""
+    return {
         "do_resize": True,
-        "size": {"shortest_edge": c.image_size} if c.fit == "crop" else square,
+        "size": {"shortest_edge": c.image_size} if c.fit == "crop" else _square(c),
         "resample": BICUBIC,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
@@ -64,19 +86,19 @@ def write(folder: Path, c: EncoderConfig, family: str) -> None:
         "image_std": list(c.std),
         "do_convert_rgb": True,
     }
-    if clip:
-        values |= {"do_center_crop": c.fit == "crop", "crop_size": square}
-    text = json.dumps(values, indent=2) + "\n"
-    (folder / FILES[0]).write_text(text, encoding="utf-8")
 
 
-def _values(folder: Path) -> Mapping[str, Any]:
-    for name in FILES:
-        file = folder / name
+def _square(c: EncoderConfig) -> dict[str, int]:
+    return {"height": c.image_size, "width": c.image_size}
+
+
+def _values(folder: Path, name: str, part: str) -> Mapping[str, Any]:
+    """What a file of its own says, or a part of the one for both; {} where neither does."""
+    for file in (folder / name, folder / BOTH):
         if file.is_file():
             values = json.loads(file.read_text(encoding="utf-8"))
-            values = values.get("image_processor", values)
-            if "image_mean" in values or "image_processor_type" in values:
+            values = values.get(part, values)
+            if "image_mean" in values or f"{part}_type" in values:
                 return values
     return {}
 
