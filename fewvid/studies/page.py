@@ -48,8 +48,8 @@ def _lines(results: Results, report: Report) -> list[str]:
         values["command"],
         "```",
         f"Made on {_where(results)}, {values['minutes']:g} minutes of training and exams (without "
-        f"drawing, compiling and the image model); the page of {values['date']}. All numbers are in "
-        "[results.json](results.json).",
+        f"drawing, compiling and the image model); the page of {values['date']}. All numbers are "
+        "in [results.json](results.json).",
     ]
     return lines
 
