@@ -108,6 +108,7 @@ class Conversation:
             np.int32(model.chat.visual),
             config=model.config,
             length=tokens.shape[1] + max_tokens,
+            dtype=model.dtype,
         )
         given: list[int] = []
         text = ""
@@ -120,6 +121,7 @@ class Conversation:
             max_tokens=max_tokens,
             draw=generate.Draw.of(model.chat.eos, temperature, seed),
             chunk=chunk,
+            dtype=model.dtype,
             run=partial(model.programs.run, clock, "generate"),
         ):
             given += [int(token) for token in piece[0]]

@@ -52,7 +52,7 @@ class View:
 
         pixels = resize(clip.frames, config.encoder.side)[None]
         self.times = clip.times[None].astype(np.float32)
-        self.features = self.run("encode", parts.encode, pixels, config=config)
+        self.features = self.run("encode", parts.encode, pixels, config=config, dtype=model.dtype)
         self.change: float | None = None
         if keep == AUTO:
             self.change, keep = self._auto_keep()
@@ -88,6 +88,7 @@ class View:
             config=self.model.config,
             keep=self.kept,
             sampler=self.sampler,
+            dtype=self.model.dtype,
         )
         self._undecided = False
 
@@ -104,8 +105,8 @@ class View:
 
     def visual(self) -> jax.Array:
         """The visual tokens float[1,T,M,D] that the decoder reads."""
-        config = self.model.config
-        return self.run("adapt", parts.adapt, self.features, self.times, self.chosen, config=config)
+        static = {"config": self.model.config, "dtype": self.model.dtype}
+        return self.run("adapt", parts.adapt, self.features, self.times, self.chosen, **static)
 
     def selection(self) -> Selection:
         """What was kept, with what the encoder sees of the frames; raises as `choose` does."""
