@@ -69,7 +69,7 @@ class Model:
         """dtype: what answers and selections are computed in; `forward` computes in float32."""
         self.config, self.chat, self.directory = config, chat, directory
         self.name, self.frames, self.dtype = name, frames, dtype
-        self.params: lvlm.Params = jax.device_put(params)
+        self.params: lvlm.Params = jax.device_put(lvlm.unrolled(params))
         self.programs = Programs()
 
     @cached_property

@@ -84,7 +84,7 @@ def adapt(
 ) -> jax.Array:
     """The visual tokens float[B,T,M,D_llm] of what `select` kept."""
     sample = None if selection is None else lambda *_: selection
-    module = lvlm.Lvlm(config, dtype)
+    module = lvlm.Lvlm(config, dtype, unrolled=lvlm.is_unrolled(params))
     visual: Any = module.apply({"params": params}, features, times, sample, method="see")
     return visual.tokens
 
@@ -111,9 +111,11 @@ def read(
     segments = (at <= last[:, None]).astype(jnp.int32)
     mask = jnp.pad(segment_mask(segments), ((0, 0),) * 3 + ((0, length - prompt),))
     positions = jnp.broadcast_to(at, tokens.shape)
-    empty = lvlm.new_cache(config, batch, length, dtype)
+    unrolled = lvlm.is_unrolled(params)
+    empty = lvlm.new_cache(config, batch, length, dtype, unrolled=unrolled)
     inputs: tuple[Any, ...] = (visual, tokens, positions, mask, tokens == visual_id, empty)
-    output: Any = lvlm.Lvlm(config, dtype).apply({"params": params}, *inputs, method="read")
+    module = lvlm.Lvlm(config, dtype, unrolled=unrolled)
+    output: Any = module.apply({"params": params}, *inputs, method="read")
     hidden, cache = output
     end = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
     logits: Any = lvlm.logits(config, params, end, dtype)

@@ -13,13 +13,14 @@ from fewvid.bench.ours.compiled import compiled
 from fewvid.bench.sizes import Size
 from fewvid.bench.timing import Ready
 from fewvid.inference import generate, parts
+from fewvid.models import lvlm
 
 NEVER = -1  # an id that ends no answer
 
 
 def load(size: Size) -> Callable[[Case], Ready]:
     """Cases with `batch`: rows at once."""
-    params = weights.random_params(size, ("decoder",))
+    params = lvlm.unrolled(weights.random_params(size, ("decoder",)))
     dtype, keep = jnp.dtype(size.dtype), size.keeps[0]
 
     def prepare(case: Case) -> Ready:

@@ -13,11 +13,12 @@ from fewvid.bench.ours.compiled import compiled
 from fewvid.bench.sizes import Size
 from fewvid.bench.timing import Ready
 from fewvid.inference import parts
+from fewvid.models import lvlm
 
 
 def load(size: Size) -> Callable[[Case], Ready]:
     """Cases with `keep`."""
-    params = weights.random_params(size, ("decoder",))
+    params = lvlm.unrolled(weights.random_params(size, ("decoder",)))
 
     def prepare(case: Case) -> Ready:
         keep = case.options["keep"]
