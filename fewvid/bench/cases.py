@@ -13,7 +13,7 @@ from typing import Any
 from fewvid import samplers
 from fewvid.bench.sizes import BYTES, Size
 from fewvid.models import flops
-from fewvid.models.config import kept_tokens, visual_tokens_per_frame
+from fewvid.models.config import kept_tokens
 
 ENCODER = "encoder of the clip"  # what the samplers' time is compared with
 MOMENTS = 2  # of AdamW
@@ -50,10 +50,10 @@ def prefill(size: Size) -> list[Case]:
     return [
         Case(
             "prefill",
-            f"{size.frames} x {keep} + {size.text} = {_read(size, keep)} tokens",
+            f"{size.frames} x {keep} + {size.text} = {size.length(keep)} tokens",
             "ms",
             1,
-            flops.decoder(size.model, _read(size, keep)),
+            flops.decoder(size.model, size.length(keep)),
             BYTES[size.dtype] * flops.decoder_weights(size.model),
             {"keep": keep},
         )
@@ -63,7 +63,7 @@ def prefill(size: Size) -> list[Case]:
 
 def decode(size: Size) -> list[Case]:
     """Tokens after a prompt, one by one."""
-    prompt = _read(size, size.keeps[0])
+    prompt = size.length(size.keeps[0])
     middle = prompt + size.tokens // 2
     slot = BYTES[size.dtype] * flops.cache_slot(size.model)
     weights = BYTES[size.dtype] * flops.decoder_weights(size.model)
@@ -87,9 +87,9 @@ def train(size: Size) -> list[Case]:
     return [
         Case(
             "train",
-            f"{rows} x {_read(size, keep)} tokens",
+            f"{rows} x {size.length(keep)} tokens",
             "tokens/s",
-            rows * _read(size, keep),
+            rows * size.length(keep),
             rows * flops.training(size.model, keep, size.frames, size.text, size.answers),
             # read twice, a gradient each, and all of it with its moments read and written
             weights * (2 + 2 + 2 * (1 + MOMENTS)),
@@ -155,8 +155,3 @@ def _encode(size: Size, frames: int, work: str, name: str) -> Case:
     pixels = 3 * frames * size.model.encoder.image_size**2
     count = frames * flops.encoder(size.model)
     return Case(work, name, "frames/s", frames, count, weights + pixels, {"frames": frames})
-
-
-def _read(size: Size, keep: int) -> int:
-    """Tokens of a prompt."""
-    return size.frames * visual_tokens_per_frame(size.model, keep) + size.text

@@ -15,6 +15,7 @@ from typing import Any
 from fewvid.bench import timing
 from fewvid.bench.cases import Case
 from fewvid.bench.sizes import Size
+from fewvid.errors import UserError
 
 
 def main() -> None:
@@ -37,13 +38,20 @@ def main() -> None:
         from fewvid.bench.peer import WORKS, about
 
         say({"about": about()})
-    prepare = WORKS[request["work"]](size)
+    try:
+        prepare = WORKS[request["work"]](size)
+    except (RuntimeError, UserError) as error:
+        say({"error": first_line(error)})
+        return
     for values in request["cases"]:
         case = Case(**values)
         try:
             ready = prepare(case)
             times = timing.measure(ready.call, request["runs"])
-        except RuntimeError as error:  # no memory, above all; the next case may have enough
+        except (
+            RuntimeError,
+            UserError,
+        ) as error:  # no memory, above all; the next case may have enough
             say({"case": case.name, "error": first_line(error)})
             continue
         found = {"compile_seconds": round(ready.compile_seconds, 3), **ready.more()}
@@ -54,6 +62,8 @@ def main() -> None:
 def first_line(error: Exception) -> str:
     """The first line of what an error says, and its kind."""
     said = str(error).strip().splitlines()
+    if isinstance(error, UserError):
+        return said[0][:200]
     return f"{type(error).__name__}: {said[0] if said else ''}"[:200]
 
 

@@ -14,6 +14,7 @@ from fewvid.models.config import (
     EncoderConfig,
     LvlmConfig,
     SamplerConfig,
+    visual_tokens_per_frame,
 )
 
 DTYPES = ("float32", "bfloat16")
@@ -47,9 +48,13 @@ class Size:
     product: int
     copy: int
 
+    def visual(self, keep: int) -> int:
+        """Visual tokens of a prompt: T * K, or T * Q after learned queries."""
+        return self.frames * visual_tokens_per_frame(self.model, keep)
+
     def length(self, keep: int) -> int:
-        """Tokens of a prompt: T * K and the text."""
-        return self.frames * keep + self.text
+        """Tokens of a prompt: the visual ones and the text."""
+        return self.visual(keep) + self.text
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dicts, ready for JSON."""
@@ -129,7 +134,7 @@ TINY = _llava(
 FULL: dict[str, Any] = {
     "picture": (360, 640),
     "frames": 32,
-    "keeps": (64, 16, 144, 256, 576),
+    "keeps": (64, 16, 256),
     "text": 64,
     "encode": (128, 32),
     "batches": (1, 8),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-HEAD = ("work", "what", "ours", "peer", "times", "floor", "of it")
+HEAD = ("work", "what", "ours", "peer", "times", "floor", "of it", "cpu s")
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -22,7 +22,14 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{ratio:.2f}" if ratio else "",
         floor,
         of_floor,
+        worked(row),
     )
+
+
+def worked(row: dict[str, Any]) -> str:
+    """ "0.31 / 0.42": seconds of a CPU for a call, ours and the peer's."""
+    found = [row[side].get("cpu_seconds") if row[side] else None for side in ("ours", "peer")]
+    return " / ".join(number(seconds) for seconds in found if seconds)
 
 
 def spread(found: dict[str, Any] | None) -> str:
@@ -30,7 +37,7 @@ def spread(found: dict[str, Any] | None) -> str:
     if not found:
         return ""
     if "value" not in found:
-        return found["error"].split(":")[0] or "failed"
+        return found["error"].split(":")[0][:40] or "failed"
     low, high = (number(found[key]) for key in ("value_q1", "value_q3"))
     return f"{number(found['value'])} [{low}, {high}]"
 
@@ -44,7 +51,7 @@ def number(value: float) -> str:
 
 def line(row: dict[str, Any]) -> str:
     """A row as soon as it is there."""
-    work, what, ours, peer, times, floor, of_floor = cells(row)
+    work, what, ours, peer, times, floor, of_floor, _ = cells(row)
     text = f"{work}  {what}:  {ours}"
     if peer:
         text += f", peer {peer}"

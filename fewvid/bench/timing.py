@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable
@@ -26,12 +27,17 @@ class Ready:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds a call: median and quartiles of `runs` runs."""
+    """Seconds a call: median and quartiles of `runs` runs.
+
+    cpu_seconds: of all threads of this process, the median: what a CPU works for a call, whatever
+    else it has to do, and a GPU does not count in.
+    """
 
     seconds: float
     q1: float
     q3: float
     runs: int
+    cpu_seconds: float = 0.0
 
 
 def measure(call: Callable[[], Any], runs: int | None = None) -> Times:
@@ -41,14 +47,16 @@ def measure(call: Callable[[], Any], runs: int | None = None) -> Times:
     if time.perf_counter() - started < LONGEST / FEWEST:
         call()
     taken: list[float] = []
+    worked: list[float] = []
     began = time.perf_counter()
     while len(taken) < (runs or RUNS):
-        started = time.perf_counter()
+        started, before = time.perf_counter(), time.process_time()
         call()
         taken.append(time.perf_counter() - started)
+        worked.append(time.process_time() - before)
         if len(taken) >= FEWEST and not runs and time.perf_counter() - began > LONGEST:
             break
-    return summary(taken)
+    return dataclasses.replace(summary(taken), cpu_seconds=statistics.median(worked))
 
 
 def summary(taken: list[float]) -> Times:

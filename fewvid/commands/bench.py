@@ -11,6 +11,7 @@ at the ceilings that are measured in the same run. Torch is needed for the peer 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shlex
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     of = parser.add_mutually_exclusive_group()
     of.add_argument("--size", metavar="NAME", help=f"{SIZES}; default tiny")
     of.add_argument("--model", metavar="MODEL", help="or the sizes of a model, by name or folder")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: the size's own")
     parser.add_argument(
         "--peer", choices=("auto", "on", "off"), default="auto", help="default auto: if torch is"
     )
@@ -101,13 +103,14 @@ def _size(args: argparse.Namespace) -> tuple[str, Size]:
 
     if not args.model:
         name = args.size or "tiny"
-        return name, sizes.find(name)
+        size = sizes.find(name)
+        return name, dataclasses.replace(size, dtype=args.dtype or size.dtype)
     from fewvid.checkpoints import model_directory
 
     directory = model_directory.resolve(args.model)
     config = model_directory.read_config(directory)
     frames = model_directory.read_frames(directory)
-    dtype = "bfloat16" if config.decoder.width >= 2048 else "float32"
+    dtype = args.dtype or ("bfloat16" if config.decoder.width >= 2048 else "float32")
     return model_directory.short_name(directory), sizes.of_model(config, dtype, frames)
 
 
@@ -136,9 +139,9 @@ def _command(args: argparse.Namespace) -> str:
     """The command that measures this again, wherever this one was run."""
     parts = ["python", "-m", "fewvid", "bench", args.kind]
     parts += ["--model", args.model] if args.model else ["--size", args.size or "tiny"]
-    for flag in ("minutes", "runs"):
+    for flag in ("dtype", "minutes", "runs"):
         value = getattr(args, flag)
-        parts += [] if value is None else [f"--{flag}", f"{value:g}"]
+        parts += [] if value is None else [f"--{flag}", f"{value}"]
     return shlex.join(parts)
 
 

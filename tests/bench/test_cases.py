@@ -40,7 +40,9 @@ def test_what_the_large_model_is_to_cost():
 def test_a_model_of_ones_own():
     size = sizes.of_model(LvlmConfig.tiny(), "float32", 5)
     assert (size.frames, size.keeps) == (5, (4, 16))
-    assert cases.prefill(size)[0].flops > 0
+    # learned queries: what is read is theirs, whatever is kept
+    assert cases.prefill(size)[0].name == f"5 x 4 + 32 = {5 * 4 + 32} tokens"
+    assert size.length(16) == 5 * LvlmConfig.tiny().adapter.count + 32
 
 
 def test_an_unknown_size_names_the_closest():

@@ -55,15 +55,16 @@ def times(size: Size, rows: int = 1) -> jax.Array:
 
 
 def prompt(size: Size, keep: int, rows: int) -> tuple[jax.Array, jax.Array]:
-    """ids int32[rows,L]: T * K placeholders, then words; and the index of the last of each."""
+    """ids int32[rows,L]: the placeholders, then words; and the index of the last of each."""
     ids = jax.random.randint(
         jax.random.key(2), (rows, size.length(keep)), VISUAL_ID + 1, size.model.decoder.vocab_size
     )
-    ids = ids.at[:, : size.frames * keep].set(VISUAL_ID)
+    ids = ids.at[:, : size.visual(keep)].set(VISUAL_ID)
     return ids, jnp.full((rows,), size.length(keep) - 1, jnp.int32)
 
 
 def visual(size: Size, keep: int, rows: int) -> jax.Array:
-    """What an adapter might say of the kept tokens, float[rows,T,K,D]."""
-    shape = (rows, size.frames, keep, size.model.decoder.width)
+    """What an adapter might say of the kept tokens, float[rows,T,M,D]."""
+    count = size.visual(keep) // size.frames
+    shape = (rows, size.frames, count, size.model.decoder.width)
     return jax.random.normal(jax.random.key(3), shape, jnp.dtype(size.dtype))
