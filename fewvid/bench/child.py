@@ -10,11 +10,13 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from fewvid.bench import timing
 from fewvid.bench.cases import Case
 from fewvid.bench.sizes import Size
+from fewvid.bench.timing import Ready
 from fewvid.errors import UserError
 
 
@@ -45,18 +47,18 @@ def main() -> None:
         return
     for values in request["cases"]:
         case = Case(**values)
-        try:
-            ready = prepare(case)
-            times = timing.measure(ready.call, request["runs"])
-        except (
-            RuntimeError,
-            UserError,
-        ) as error:  # no memory, above all; the next case may have enough
-            say({"case": case.name, "error": first_line(error)})
-            continue
-        found = {"compile_seconds": round(ready.compile_seconds, 3), **ready.more()}
-        say({"case": case.name, **dataclasses.asdict(times), **found})
-        del ready
+        say({"case": case.name, **timed(prepare, case, request["runs"])})
+
+
+def timed(prepare: Callable[[Case], Ready], case: Case, runs: int | None) -> dict[str, Any]:
+    """What was found of a case, or {"error"}: no memory, above all; the next may have enough."""
+    try:
+        ready = prepare(case)
+        times = timing.measure(ready.call, runs)
+    except (RuntimeError, UserError) as error:
+        return {"error": first_line(error)}
+    compiling = {"compile_seconds": round(ready.compile_seconds, 3)}
+    return {**dataclasses.asdict(times), **compiling, **ready.more()}
 
 
 def first_line(error: Exception) -> str:

@@ -35,3 +35,13 @@ def test_a_dtype_is_that_of_all_weights_and_none_is_made_in_another():
 def test_it_runs_in_bfloat16(work):
     size = sizes.Size.from_dict(TINY.to_dict() | {"dtype": "bfloat16"})
     WORKS[work](size)(cases.WORKS[work](size)[0]).call()
+
+
+def test_a_case_without_memory_is_said_and_not_the_end():
+    from fewvid.bench.child import timed
+
+    def prepare(case):
+        raise RuntimeError("RESOURCE_EXHAUSTED: no memory\nand much more")
+
+    found = timed(prepare, cases.encode(TINY)[0], 2)
+    assert found == {"error": "RuntimeError: RESOURCE_EXHAUSTED: no memory"}
