@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("fewvid.commands.train", "run a stage or a strategy from a config; resumable"),
     "study": ("fewvid.commands.study", "run an experiment that tests a claim; writes its page"),
     "convert": ("fewvid.commands.convert", "import from Hugging Face, export to it, verify"),
+    "bench": ("fewvid.commands.bench", "time the parts on this machine, beside transformers"),
     "data": ("fewvid.commands.data", "make the built-in world of small videos and pictures"),
 }
 

@@ -23,7 +23,7 @@ LAYERS = (
     {"__main__"},
     {"commands"},
     {""},
-    {"studies", "evaluation", "inference", "training"},
+    {"bench", "studies", "evaluation", "inference", "training"},
     {"data", "checkpoints", "parallel"},
     {"models"},
     {"samplers"},

@@ -114,6 +114,7 @@ class Conversation:
             np.int32(model.chat.visual_of(self.view.clip.is_picture)),
             config=self.view.config,
             length=tokens.shape[1] + max_tokens,
+            dtype=model.dtype,
         )
         given: list[int] = []
         text = grown = ""
@@ -126,6 +127,7 @@ class Conversation:
             max_tokens=max_tokens,
             draw=generate.Draw.of(model.chat.eos, temperature, seed),
             chunk=chunk,
+            dtype=model.dtype,
             run=partial(model.programs.run, clock, "generate"),
         ):
             given += [int(token) for token in piece[0]]

@@ -62,15 +62,22 @@ def begin(logits: jax.Array, last: jax.Array, cache: lvlm.Cache, draw: Draw) -> 
     return State(token, last + 1, token == draw.eos, jnp.int32(1), cache)
 
 
-@partial(jax.jit, static_argnames=("config", "count"), donate_argnames=("state",))
+@partial(jax.jit, static_argnames=("config", "count", "dtype"), donate_argnames=("state",))
 def extend(
-    params: lvlm.Params, state: State, draw: Draw, *, config: LvlmConfig, count: int
+    params: lvlm.Params,
+    state: State,
+    draw: Draw,
+    *,
+    config: LvlmConfig,
+    count: int,
+    dtype: Any = jnp.float32,
 ) -> tuple[jax.Array, State]:
     """Up to `count` further tokens int32[B,count], eos from a row's end on; stops when all end."""
 
     def body(carry: tuple[jax.Array, jax.Array, State]) -> tuple[jax.Array, jax.Array, State]:
         i, tokens, state = carry
-        logits, cache = lvlm.decode_step(config, params, state.token, state.position, state.cache)
+        at = (state.token, state.position, state.cache)
+        logits, cache = lvlm.decode_step(config, params, *at, dtype)
         token = jnp.where(state.done, draw.eos, choose(logits, state.step, draw))
         done = state.done | (token == draw.eos)
         after = State(token, state.position + 1, done, state.step + 1, cache)
@@ -92,6 +99,7 @@ def generate(
     *,
     max_tokens: int,
     draw: Draw,
+    dtype: Any = jnp.float32,
 ) -> jax.Array:
     """Whole answers int32[B,max_tokens], filled up with eos. `cache` is used up.
 
@@ -101,7 +109,7 @@ def generate(
     first = state.token[:, None]
     if max_tokens == 1:
         return first
-    rest, _ = extend(params, state, draw, config=config, count=max_tokens - 1)
+    rest, _ = extend(params, state, draw, config=config, count=max_tokens - 1, dtype=dtype)
     return jnp.concatenate([first, rest], axis=1)
 
 
@@ -115,6 +123,7 @@ def stream(
     max_tokens: int,
     draw: Draw,
     chunk: int = 4,
+    dtype: Any = jnp.float32,
     run: Callable[..., Any] = lambda function, *given, **static: function(*given, **static),
 ) -> Iterator[np.ndarray]:
     """The tokens that `generate` gives, in pieces int32[B,<=chunk] as soon as each is there.
@@ -125,6 +134,6 @@ def stream(
     yield np.asarray(state.token)[:, None]
     given = 1
     while given < max_tokens and not bool(state.done.all()):
-        tokens, state = run(extend, params, state, draw, config=config, count=chunk)
+        tokens, state = run(extend, params, state, draw, config=config, count=chunk, dtype=dtype)
         yield np.asarray(tokens)[:, : max_tokens - given]
         given += chunk

@@ -60,10 +60,12 @@ class Model:
         directory: Path | None = None,
         name: str = "",
         frames: int = 8,
+        dtype: Any = jnp.float32,
     ) -> None:
+        """dtype: what answers and selections are computed in; `forward` computes in float32."""
         self.config, self.chat, self.directory = config, chat, directory
-        self.name, self.frames = name, frames
-        self.params: lvlm.Params = jax.device_put(params)
+        self.name, self.frames, self.dtype = name, frames, dtype
+        self.params: lvlm.Params = jax.device_put(lvlm.unrolled(params))
         self.programs = Programs()
 
     @cached_property

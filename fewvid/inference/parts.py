@@ -1,6 +1,8 @@
 """The steps of an answer as pure functions, each jitted alone so that each can be timed alone.
 
 pixels --encode--> Features --select--> kept --adapt--> visual --read--> first logits, cache
+
+`dtype` is what a part computes in, and its cache holds; parameters may be of another.
 """
 
 from __future__ import annotations
@@ -32,13 +34,15 @@ def padded(length: int) -> int:
     return steps
 
 
-@partial(jax.jit, static_argnames=("config",))
-def encode(params: lvlm.Params, pixels: jax.Array, *, config: LvlmConfig) -> lvlm.Features:
+@partial(jax.jit, static_argnames=("config", "dtype"))
+def encode(
+    params: lvlm.Params, pixels: jax.Array, *, config: LvlmConfig, dtype: Any = jnp.float32
+) -> lvlm.Features:
     """pixels uint8[B,T,H,W,3] -> Features."""
-    return lvlm.encode(config, params, pixels)
+    return lvlm.encode(config, params, pixels, dtype=dtype)
 
 
-@partial(jax.jit, static_argnames=("config", "keep", "sampler"))
+@partial(jax.jit, static_argnames=("config", "keep", "sampler", "dtype"))
 def select(
     params: lvlm.Params,
     features: lvlm.Features,
@@ -49,17 +53,21 @@ def select(
     config: LvlmConfig,
     keep: int,
     sampler: str,
+    dtype: Any = jnp.float32,
 ) -> tuple[samplers.Selection | None, jax.Array]:
     """What the sampler keeps (None where it keeps everything), and the response it looked at.
 
     question int32[B,L], the ids of `Chat.question_ids` with -1 after them, for a sampler that asks.
     """
-    asked = {} if question is None else {"query": lvlm.ask(params, question, question >= 0)}
-    visual = lvlm.see(config, params, features, times, keep=keep, sampler=sampler, rng=rng, **asked)
+    asked: dict[str, Any] = (
+        {} if question is None else {"query": lvlm.ask(params, question, question >= 0)}
+    )
+    options: dict[str, Any] = {"keep": keep, "sampler": sampler, "rng": rng, "dtype": dtype}
+    visual = lvlm.see(config, params, features, times, **options, **asked)
     return visual.selection, visual.response
 
 
-@partial(jax.jit, static_argnames=("config",))
+@partial(jax.jit, static_argnames=("config", "dtype"))
 def adapt(
     params: lvlm.Params,
     features: lvlm.Features,
@@ -67,15 +75,16 @@ def adapt(
     selection: samplers.Selection | None,
     *,
     config: LvlmConfig,
+    dtype: Any = jnp.float32,
 ) -> jax.Array:
     """The visual tokens float[B,T,M,D_llm] of what `select` kept."""
     sample = None if selection is None else lambda *_: selection
-    module = lvlm.Lvlm(config)
+    module = lvlm.Lvlm(config, dtype, unrolled=lvlm.is_unrolled(params))
     visual: Any = module.apply({"params": params}, features, times, sample, method="see")
     return visual.tokens
 
 
-@partial(jax.jit, static_argnames=("config", "length"))
+@partial(jax.jit, static_argnames=("config", "length", "dtype"))
 def read(
     params: lvlm.Params,
     visual: jax.Array | None,
@@ -85,6 +94,7 @@ def read(
     *,
     config: LvlmConfig,
     length: int,
+    dtype: Any = jnp.float32,
 ) -> tuple[jax.Array, lvlm.Cache]:
     """Reads prompts into a new cache of `length` slots: (float32[B,V] after index `last`, cache).
 
@@ -96,10 +106,12 @@ def read(
     segments = (at <= last[:, None]).astype(jnp.int32)
     mask = jnp.pad(segment_mask(segments), ((0, 0),) * 3 + ((0, length - prompt),))
     positions = jnp.broadcast_to(at, tokens.shape)
-    empty = lvlm.new_cache(config, batch, length)
+    unrolled = lvlm.is_unrolled(params)
+    empty = lvlm.new_cache(config, batch, length, dtype, unrolled=unrolled)
     inputs: tuple[Any, ...] = (visual, tokens, positions, mask, tokens == visual_id, empty)
-    output: Any = lvlm.Lvlm(config).apply({"params": params}, *inputs, method="read")
+    module = lvlm.Lvlm(config, dtype, unrolled=unrolled)
+    output: Any = module.apply({"params": params}, *inputs, method="read")
     hidden, cache = output
     end = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
-    logits: Any = lvlm.logits(config, params, end)
+    logits: Any = lvlm.logits(config, params, end, dtype)
     return logits, cache

@@ -53,7 +53,7 @@ class View:
 
         pixels = resize(clip.frames, config.encoder.side)[None]
         self.times = clip.times[None].astype(np.float32)
-        self.features = self.run("encode", parts.encode, pixels, config=config)
+        self.features = self.run("encode", parts.encode, pixels, config=config, dtype=model.dtype)
         self.change: float | None = None
         if keep == AUTO:
             self.change, keep = self._auto_keep()
@@ -91,6 +91,7 @@ class View:
             config=self.config,
             keep=self.kept,
             sampler=self.sampler,
+            dtype=self.model.dtype,
         )
         self._undecided = False
 
@@ -108,7 +109,8 @@ class View:
     def visual(self) -> jax.Array:
         """The visual tokens float[1,T,M,D] that the decoder reads."""
         looked = (self.features, self.times, self.chosen)
-        return self.run("adapt", parts.adapt, *looked, config=self.config)
+        static = {"config": self.config, "dtype": self.model.dtype}
+        return self.run("adapt", parts.adapt, *looked, **static)
 
     def selection(self) -> Selection:
         """What was kept, with what the encoder sees of the frames; raises as `choose` does."""

@@ -1,7 +1,13 @@
-"""Decoder: a Llama-family language model over embeddings, with an explicit key-value cache."""
+"""Decoder: a Llama-family language model over embeddings, with an explicit key-value cache.
+
+Its layers are stacked along axis 0 and looped over, which compiles fast; or `unrolled`, each with
+weights of its own. A loop takes every layer's weights out of the stack before it multiplies with
+them, and that is three times the memory traffic of a decoding step: who generates, unrolls.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
@@ -14,21 +20,34 @@ from fewvid.models.rotary import frequencies, rotate
 
 
 class Cache(NamedTuple):
-    """Keys and values of every layer, float[depth,B,S,H_kv,d]; slot s holds position s of a row."""
+    """Keys and values of every layer, float[depth,B,S,H_kv,d]; slot s holds position s of a row.
 
-    k: jax.Array
-    v: jax.Array
+    Where the decoder is unrolled, each is a tuple of `depth` arrays float[B,S,H_kv,d].
+    """
+
+    k: Any
+    v: Any
 
     @property
     def length(self) -> int:
         """S, the slots there are."""
-        return self.k.shape[2]
+        return jax.tree.leaves(self.k)[0].shape[-3]
 
 
-def new_cache(config: DecoderConfig, batch: int, length: int, dtype: Any = jnp.float32) -> Cache:
+def new_cache(
+    config: DecoderConfig,
+    batch: int,
+    length: int,
+    dtype: Any = jnp.float32,
+    *,
+    unrolled: bool = False,
+) -> Cache:
     """An empty cache for `batch` rows of up to `length` positions."""
-    shape = (config.depth, batch, length, config.kv_heads, config.head_dim)
-    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+    shape = (batch, length, config.kv_heads, config.head_dim)
+    if unrolled:
+        empty = [tuple(jnp.zeros(shape, dtype) for _ in range(config.depth)) for _ in "kv"]
+        return Cache(*empty)
+    return Cache(*(jnp.zeros((config.depth, *shape), dtype) for _ in "kv"))
 
 
 def near(positions: jax.Array, keys: jax.Array, window: int) -> jax.Array:
@@ -81,11 +100,15 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Embeddings float[B,L,D] -> hidden float[B,L,D], normalised, ready for `logits`."""
+    """Embeddings float[B,L,D] -> hidden float[B,L,D], normalised, ready for `logits`.
+
+    unrolled: see the module's words; its parameters are those that `unroll` makes.
+    """
 
     config: DecoderConfig
     dtype: Any = jnp.float32
     remat: bool = False
+    unrolled: bool = False
 
     def setup(self) -> None:
         c = self.config
@@ -95,14 +118,17 @@ class Decoder(nn.Module):
         if not c.tie_embeddings:
             self.head = self.param("head", nn.initializers.normal(0.02), (c.width, c.vocab_size))
         block = nn.remat(Block, prevent_cse=False) if self.remat else Block
-        scan = nn.scan(
-            block,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            in_axes=cast(Any, (nn.broadcast, nn.broadcast, 0)),  # flax types one argument's
-            length=c.depth,
-        )
-        self.layers = scan(c, self.dtype)
+        if self.unrolled:
+            self.layers = [block(c, self.dtype) for _ in range(c.depth)]
+        else:
+            scan = nn.scan(
+                block,
+                variable_axes={"params": 0},
+                split_rngs={"params": True},
+                in_axes=cast(Any, (nn.broadcast, nn.broadcast, 0)),  # flax types one argument's
+                length=c.depth,
+            )
+            self.layers = scan(c, self.dtype)
         self.norm = nn.RMSNorm(epsilon=c.norm_eps, dtype=self.dtype)
 
     def embed(self, tokens: jax.Array) -> jax.Array:
@@ -124,12 +150,46 @@ class Decoder(nn.Module):
         if self.config.window is not None:
             keys = positions if cache is None else jnp.arange(cache.length)[None]
             mask = mask & near(positions, keys, self.config.window)
-        x, cache = self.layers(embeddings, positions, mask, cache)
+        if isinstance(self.layers, nn.Module):
+            x, cache = self.layers(embeddings, positions, mask, cache)
+        else:
+            x, cache = self._each(embeddings, positions, mask, cache)
         return self.norm(x), cache
+
+    def _each(self, x: jax.Array, positions: jax.Array, mask: jax.Array, cache: Cache | None):
+        """Layer after layer, each with its own part of the cache."""
+        filled = []
+        for i, layer in enumerate(cast(Any, self.layers)):
+            own = None if cache is None else Cache(cache.k[i], cache.v[i])
+            x, own = layer(x, positions, mask, own)
+            filled.append(own)
+        if cache is None:
+            return x, None
+        return x, Cache(tuple(own.k for own in filled), tuple(own.v for own in filled))
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """float[...,D] -> float32[...,V]; called only where a loss or a next token needs it."""
+        if self.config.tie_embeddings and hidden.ndim == 2:
+            # The next token of few rows: on a CPU the table in front is read five times as fast.
+            table = self.embedding.astype(self.dtype)
+            return jnp.matmul(table, hidden.T, preferred_element_type=jnp.float32).T
         head = self.embedding.T if self.config.tie_embeddings else self.head
         return jnp.matmul(
             hidden, head.astype(self.dtype), preferred_element_type=jnp.float32
         ).astype(jnp.float32)
+
+
+def unroll(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The decoder's parameters with a tree a layer in place of the stack: `unrolled` reads them.
+
+    Of numpy arrays each is a view, of jax arrays a copy.
+    """
+    layers = params["layers"]
+    depth = len(jax.tree.leaves(layers)[0])
+    own = {f"layers_{i}": jax.tree.map(lambda leaf, i=i: leaf[i], layers) for i in range(depth)}
+    return {name: tree for name, tree in params.items() if name != "layers"} | own
+
+
+def is_unrolled(params: Mapping[str, Any]) -> bool:
+    """Whether `unroll` made these parameters of a decoder."""
+    return "layers_0" in params

@@ -2,6 +2,7 @@
 
 Products of matrices only: norms, softmaxes and gathers are a few per cent beside them. The parts
 are those that are timed apart: encoder, sampler (with the response it looks at), adapter, decoder.
+Beside them the weights that each has to read, which is what a floor of memory counts.
 """
 
 from __future__ import annotations
@@ -82,10 +83,51 @@ def adapter(config: LvlmConfig, keep: int, frames: int) -> int:
 def decoder(config: LvlmConfig, length: int) -> int:
     """Of reading `length` tokens and predicting one (prefill); attention is counted causal."""
     c = config.decoder
-    heads = c.heads * c.head_dim
-    weights = c.width * (2 * heads + 2 * c.kv_heads * c.head_dim + 3 * c.mlp_width)
-    layer = 2 * length * weights + 2 * length**2 * heads
+    layer = 2 * length * _layer_weights(config) + 2 * length**2 * c.heads * c.head_dim
     return c.depth * layer + 2 * c.width * c.vocab_size
+
+
+def decode_step(config: LvlmConfig, length: int) -> int:
+    """Of one token that looks at `length` positions, itself included, and predicts the next."""
+    c = config.decoder
+    layer = 2 * _layer_weights(config) + 4 * length * c.heads * c.head_dim
+    return c.depth * layer + 2 * c.width * c.vocab_size
+
+
+def training(config: LvlmConfig, keep: int, frames: int, text: int, answers: int) -> int:
+    """Of a row of a step that trains adapter and decoder, with the frames encoded before.
+
+    `answers` of the tokens are predicted. Backwards costs twice what forwards does; what is worked
+    out again to save memory is not counted.
+    """
+    c = config.decoder
+    length = frames * visual_tokens_per_frame(config, keep) + text
+    scores = 2 * (answers - 1) * c.width * c.vocab_size  # `decoder` has one of them
+    return 3 * (adapter(config, keep, frames) + decoder(config, length) + scores)
+
+
+def encoder_weights(config: LvlmConfig) -> int:
+    """How many weights the matrices of the encoder have."""
+    c = config.encoder
+    layer = 4 * c.width**2 + 2 * c.width * c.mlp_width
+    return c.depth * layer + 3 * c.patch_size**2 * c.width
+
+
+def decoder_weights(config: LvlmConfig) -> int:
+    """How many weights a token is multiplied with: the layers and the head, no embedding."""
+    c = config.decoder
+    return c.depth * _layer_weights(config) + c.width * c.vocab_size
+
+
+def cache_slot(config: LvlmConfig) -> int:
+    """How many numbers the cache keeps of a position."""
+    c = config.decoder
+    return 2 * c.depth * c.kv_heads * c.head_dim
+
+
+def _layer_weights(config: LvlmConfig) -> int:
+    c = config.decoder
+    return c.width * (2 * c.heads * c.head_dim + 2 * c.kv_heads * c.head_dim + 3 * c.mlp_width)
 
 
 def clip(config: LvlmConfig, keep: int, name: str, frames: int, text: int) -> dict[str, int]:

@@ -41,6 +41,7 @@ class Lvlm(nn.Module):
     config: LvlmConfig
     dtype: Any = jnp.float32
     remat: bool = False
+    unrolled: bool = False  # the decoder's layers, see `models.decoder`
 
     def setup(self) -> None:
         c = self.config
@@ -49,7 +50,7 @@ class Lvlm(nn.Module):
             self.adapter = Projector(c.adapter, c.sampler, c.decoder.width, self.dtype)
         else:
             self.adapter = Adapter(c.adapter, c.encoder, c.sampler, c.decoder.width, self.dtype)
-        self.decoder = Decoder(c.decoder, self.dtype, self.remat)
+        self.decoder = Decoder(c.decoder, self.dtype, self.remat, self.unrolled)
 
     def encode(self, pixels: jax.Array) -> Features:
         batch, frames = pixels.shape[:2]
@@ -121,7 +122,23 @@ def _apply(
     config: LvlmConfig, params: Params, method: str, dtype: Any, remat: bool = False
 ) -> Callable[..., Any]:
     """One method of `Lvlm` on these parameters; it returns what that method returns."""
-    return partial(Lvlm(config, dtype, remat).apply, {"params": params}, method=method)
+    module = Lvlm(config, dtype, remat, is_unrolled(params))
+    return partial(module.apply, {"params": params}, method=method)
+
+
+def unrolled(params: Mapping[str, Any]) -> Params:
+    """The same parameters with the decoder's layers apart: what generating is fast with.
+
+    Every function here takes either. Of numpy arrays nothing is copied.
+    """
+    if is_unrolled(params):
+        return dict(params)
+    return {**params, "decoder": decoding.unroll(params["decoder"])}
+
+
+def is_unrolled(params: Mapping[str, Any]) -> bool:
+    """Whether the decoder's layers are apart."""
+    return decoding.is_unrolled(params.get("decoder", {}))
 
 
 def encode(
@@ -274,9 +291,19 @@ def loss(
     return value, {"loss": value, "accuracy": right, "tokens": weight.sum()}
 
 
-def new_cache(config: LvlmConfig, batch: int, length: int, dtype: Any = jnp.float32) -> Cache:
-    """An empty key-value cache for `batch` rows of up to `length` positions."""
-    return decoding.new_cache(config.decoder, batch, length, dtype)
+def new_cache(
+    config: LvlmConfig,
+    batch: int,
+    length: int,
+    dtype: Any = jnp.float32,
+    *,
+    unrolled: bool = False,
+) -> Cache:
+    """An empty key-value cache for `batch` rows of up to `length` positions.
+
+    unrolled: for parameters that are (`is_unrolled`).
+    """
+    return decoding.new_cache(config.decoder, batch, length, dtype, unrolled=unrolled)
 
 
 def prefill(

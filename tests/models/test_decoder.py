@@ -4,6 +4,7 @@ import dataclasses
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -94,3 +95,22 @@ def test_rotation_keeps_lengths_and_sees_distances_only():
     np.testing.assert_allclose(lengths, np.linalg.norm(q), rtol=1e-5)
     dots = [float((turned(q, p + 3) * turned(k, p)).sum()) for p in (0, 7, 40)]
     np.testing.assert_allclose(dots, dots[0], atol=1e-4)
+
+
+def test_unrolled_layers_say_what_stacked_ones_say():
+    config = LvlmConfig.tiny()
+    params = lvlm.init(config, jax.random.key(0))
+    apart = lvlm.unrolled(params)
+    assert lvlm.is_unrolled(apart)
+    assert lvlm.unrolled(apart) == apart
+    ids = jnp.arange(5, 11)[None]
+    said = {}
+    for name, given in (("stacked", params), ("apart", apart)):
+        cache = lvlm.new_cache(config, 1, 8, unrolled=lvlm.is_unrolled(given))
+        assert cache.length == 8
+        batch = {"tokens": ids, "segments": jnp.ones_like(ids), "positions": jnp.arange(6)[None]}
+        first, cache = lvlm.prefill(config, given, batch, cache, jnp.array([5]))
+        second, _ = lvlm.decode_step(config, given, jnp.array([7]), jnp.array([6]), cache)
+        said[name] = np.stack([first, second])
+    np.testing.assert_allclose(said["apart"], said["stacked"], rtol=1e-5, atol=1e-5)
+    assert np.abs(said["apart"]).max() > 0.01

@@ -80,6 +80,58 @@ def test_decoder():
     assert flops.decoder(BASE, length) == pytest.approx(found, rel=0.1)
 
 
+def test_a_step_of_decoding():
+    params, *_ = arguments(BASE)
+    cache = jax.eval_shape(lambda: lvlm.new_cache(BASE, 1, 300))
+    one = jax.ShapeDtypeStruct((1,), jnp.int32)
+    step = jax.jit(lambda *given: lvlm.decode_step(BASE, *given))
+    assert flops.decode_step(BASE, 300) == pytest.approx(
+        counted(step, params, one, one, cache), rel=0.1
+    )
+
+
+def test_training():
+    config = dataclasses.replace(
+        BASE,
+        adapter=dataclasses.replace(BASE.adapter, queries="projector"),
+        sampler=SamplerConfig(response="encoder"),
+    )
+    params, _, features, times = arguments(config)
+    trained = {part: params[part] for part in ("adapter", "decoder")}
+    length, answers = FRAMES * KEEP + TEXT, 8
+    ids = jax.ShapeDtypeStruct((1, length), jnp.int32)
+    asked = jax.ShapeDtypeStruct((1, answers), jnp.int32)
+    batch = {
+        "feature_tokens": features.tokens,
+        "feature_response": features.response,
+        "times": times,
+        **dict.fromkeys(("tokens", "segments", "positions"), ids),
+        **dict.fromkeys(("answer_positions", "answer_tokens"), asked),
+        "answer_weights": jax.ShapeDtypeStruct((1, answers), jnp.float32),
+    }
+    loss = jax.jit(jax.grad(lambda p, b: lvlm.loss(config, p, b, keep=KEEP)[0]))
+    found = counted(loss, trained, batch)
+    # the upper half of the attention, three times, see below
+    found -= 3 * 2 * length**2 * BASE.decoder.heads * BASE.decoder.head_dim
+    wanted = flops.training(config, KEEP, FRAMES, TEXT, answers)
+    assert wanted == pytest.approx(found, rel=0.15)
+
+
+def test_weights_and_the_cache_are_those_of_the_model():
+    params, *_ = arguments(BASE)
+
+    def matrices(tree):
+        return sum(leaf.size for at, leaf in jax.tree.leaves_with_path(tree) if is_kernel(at))
+
+    def is_kernel(at):
+        return at[-1].key in ("kernel", "embedding", "head")
+
+    assert flops.decoder_weights(BASE) == matrices(params["decoder"])  # the head is tied
+    assert flops.encoder_weights(BASE) == matrices(params["encoder"])
+    cache = jax.eval_shape(lambda: lvlm.new_cache(BASE, 1, 7))
+    assert 7 * flops.cache_slot(BASE) == sum(leaf.size for leaf in cache)
+
+
 def test_the_parts_of_a_clip():
     whole = flops.clip(BASE, BASE.encoder.tokens, "attention", FRAMES, TEXT)
     few = flops.clip(BASE, KEEP, "attention", FRAMES, TEXT)
