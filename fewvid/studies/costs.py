@@ -23,18 +23,22 @@ REPEATS = 7
 
 
 def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
-    """By cell: `flops` a clip and `seconds` a clip, by part; cells that cost alike share theirs."""
+    """By cell: `flops` and `seconds` a clip, by part; cells that cost alike share theirs.
+
+    seconds are medians of calls with `clips_at_once` in `dtype`, quartiles the 25th and 75th per
+    cent of them.
+    """
     known: dict[Any, dict[str, Any]] = {}
     found = {}
     for cell in study.cells:
         key = (repr(model_of(cell, base.config)), cell.keep, cell.frames)
         if key not in known:
-            known[key] = _measure(cell, base)
+            known[key] = _measure(cell, base, jnp.dtype(study.scale.dtype))
         found[cell.name] = known[key]
     return found
 
 
-def _measure(cell: CellConfig, base: Base) -> dict[str, Any]:
+def _measure(cell: CellConfig, base: Base, dtype: Any) -> dict[str, Any]:
     config, frames, keep = model_of(cell, base.config), cell.frames, cell.keep
     clips = CLIPS.get(jax.devices()[0].platform, 4)
     params = {**base.params}
@@ -50,17 +54,18 @@ def _measure(cell: CellConfig, base: Base) -> dict[str, Any]:
     visual = visual_tokens(config, frames, keep)
     tokens = jnp.full((clips, visual + TEXT), 5, jnp.int32).at[:, :visual].set(base.chat.visual)
     last = jnp.full((clips,), visual + TEXT - 1)
-    seconds = {}
+    seconds, quartiles = {}, {}
 
     def timed(part: str, function: Any, *arguments: Any, **static: Any) -> Any:
-        run = function.lower(*arguments, **static).compile()
+        run = function.lower(*arguments, **static, dtype=dtype).compile()
         result = jax.block_until_ready(run(*arguments))
         taken = []
         for _ in range(REPEATS):
             started = time.perf_counter()
             jax.block_until_ready(run(*arguments))
             taken.append(time.perf_counter() - started)
-        seconds[part] = statistics.median(taken) / clips
+        low, middle, high = (value / clips for value in statistics.quantiles(taken, n=4))
+        seconds[part], quartiles[part] = middle, [low, high]
         return result
 
     features = timed("encoder", parts.encode, params, pixels, config=config)
@@ -75,6 +80,8 @@ def _measure(cell: CellConfig, base: Base) -> dict[str, Any]:
     return {
         "flops": flops.clip(config, keep, cell.sampler, frames, TEXT),
         "seconds": seconds,
+        "quartiles": quartiles,
+        "dtype": dtype.name,
         "visual_tokens": visual,
         "clips_at_once": clips,
     }

@@ -22,7 +22,7 @@ def load(size: Size) -> Callable[[Case], Ready]:
     import transformers
 
     device = Device(size.dtype)
-    model = device.model(llava.write_config(size.model, IMAGE)).eval()
+    model = device.model(llava.write_config(size.model) | {"image_token_index": IMAGE}).eval()
     encoder = size.model.encoder
     processor = transformers.CLIPImageProcessor(
         size={"shortest_edge": encoder.image_size},
