@@ -9,9 +9,11 @@ decides otherwise, for a whole process: a compiled program keeps the one it was 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,7 @@ from fewvid.errors import UserError, closest
 BACKENDS = ("auto", "xla", "cudnn")
 VARIABLE = "FEWVID_ATTENTION"
 ALIGNED = 8  # rows of keys and queries that cuDNN reads fastest, and with a mask at all
+AMPERE = 8  # the first compute capability with cuDNN's flash attention
 FEW = 16  # queries, such as one of a decoding step: nothing large is held for them
 _mask_of_every_head: ContextVar[bool] = ContextVar("mask_of_every_head", default=False)
 
@@ -54,15 +57,26 @@ def backend(shape: tuple[int, ...], dtype: jax.typing.DTypeLike) -> str:
             f"{closest(wanted, BACKENDS)}"
         )
     halves = jnp.dtype(dtype) in (jnp.bfloat16, jnp.float16)
-    able = jax.default_backend() == "gpu" and halves and shape[-1] % 8 == 0 and shape[-1] <= 128
+    able = _flash() and halves and shape[-1] % 8 == 0 and shape[-1] <= 128
     if wanted == "cudnn" and not able:
         raise UserError(
-            f"{VARIABLE} is cudnn, which needs a GPU, 16-bit numbers and heads of 8, 16 ... 128; "
-            f"here are {jax.default_backend()}, {jnp.dtype(dtype).name} and heads of {shape[-1]}"
+            f"{VARIABLE} is cudnn, which needs an NVIDIA GPU of Ampere or later, 16-bit numbers "
+            f"and heads of 8, 16 ... 128; here are {jax.devices()[0].device_kind}, "
+            f"{jnp.dtype(dtype).name} and heads of {shape[-1]}"
         )
     if wanted == "auto":
         return "cudnn" if able and shape[1] >= FEW else "xla"
     return wanted
+
+
+@cache
+def _flash() -> bool:
+    """Whether the default device is one for which cuDNN has flash attention."""
+    if jax.default_backend() != "gpu":
+        return False
+    # "7.5" is a T4, which has none; an AMD GPU says "gfx90a".
+    number = re.fullmatch(r"(\d+)\.\d+", str(getattr(jax.devices()[0], "compute_capability", "")))
+    return number is not None and int(number[1]) >= AMPERE
 
 
 @contextmanager
