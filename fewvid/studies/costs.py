@@ -29,16 +29,18 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
     cent of them.
     """
     known: dict[Any, dict[str, Any]] = {}
+    encoded: dict[int, Any] = {}  # by frames: the encoder does the same whatever K is
     found = {}
     for cell in study.cells:
         key = (repr(model_of(cell, base.config)), cell.keep, cell.frames)
         if key not in known:
-            known[key] = _measure(cell, base, jnp.dtype(study.scale.dtype))
+            known[key] = _measure(cell, base, jnp.dtype(study.scale.dtype), encoded)
         found[cell.name] = known[key]
     return found
 
 
-def _measure(cell: CellConfig, base: Base, dtype: Any) -> dict[str, Any]:
+def _measure(cell: CellConfig, base: Base, dtype: Any, encoded: dict[int, Any]) -> dict[str, Any]:
+    """Costs of one cell; what the encoder took, and made, is put into `encoded` and found there."""
     config, frames, keep = model_of(cell, base.config), cell.frames, cell.keep
     clips = CLIPS.get(jax.devices()[0].platform, 4)
     params = {**base.params}
@@ -68,7 +70,10 @@ def _measure(cell: CellConfig, base: Base, dtype: Any) -> dict[str, Any]:
         seconds[part], quartiles[part] = middle, [low, high]
         return result
 
-    features = timed("encoder", parts.encode, params, pixels, config=config)
+    if frames not in encoded:
+        made = timed("encoder", parts.encode, params, pixels, config=config)
+        encoded[frames] = made, seconds["encoder"], quartiles["encoder"]
+    features, seconds["encoder"], quartiles["encoder"] = encoded[frames]
     chosen = None
     if keep < candidates(config):
         static = {"config": config, "keep": keep, "sampler": cell.sampler}
