@@ -22,4 +22,14 @@ def get_config(arg: str = "full") -> ConfigDict:
             recipes.cell(size, f"{name}, twice the steps", clips=clips, steps=2 * size.scale.steps)
             for name, clips in (("100 %", size.scale.clips), ("200 %", 2 * size.scale.clips))
         ]
+        # and whether fewer clips want fewer steps, after which they are learnt by heart
+        cells += [
+            recipes.cell(
+                size,
+                f"{100 * share:g} %, a third of the steps",
+                clips=round(share * size.scale.clips),
+                steps=size.scale.steps // 3,
+            )
+            for share in shares[:3]
+        ]
     return recipes.study("amount", size, cells)

@@ -12,7 +12,7 @@ from fewvid.studies import recipes
 MIXED = (
     "direction", "colour", "change", "place", "size",
     "events", "look", "moment", "speed",
-    "moment_colour", "order", "relation", "shape", "count", "existence",
+    "moment_colour", "when", "relation", "order", "shape", "count", "existence",
 )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def get_config(arg: str = "full") -> ConfigDict:
         "2 forms, 6 colours": (2, 6),
         "2 forms, 4 colours": (2, 4),
     }
-    asked = {"9 of 15 questions": 9, "5 of 15 questions": 5, "2 of 15 questions": 2}
+    asked = {"9 of 16 questions": 9, "5 of 16 questions": 5, "2 of 16 questions": 2}
     if arg == "tiny":
         scenes, asked = dict([*scenes.items()][-1:]), dict([*asked.items()][-1:])
     for name, (forms, colours) in scenes.items():

@@ -5,7 +5,12 @@
 
 The folder then holds results.json, the figures and README.md, the page; of several studies (all: of
 all there are) each has a folder in it. What they have in common is trained once. The same command
-again goes on from the experiments that are finished.
+again goes on from the experiments that are finished. With several GPUs start a process for each:
+
+  CUDA_VISIBLE_DEVICES=0 python -m fewvid study all --out runs/studies --share 1/2 &
+  CUDA_VISIBLE_DEVICES=1 python -m fewvid study all --out runs/studies --share 2/2 &
+
+and, when both have ended, the command without --share, which writes the pages.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import fewvid
@@ -61,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_minutes,
         help="begin nothing new after them (exit code 75); the same command goes on",
     )
+    parser.add_argument(
+        "--share",
+        type=_share,
+        metavar="I/N",
+        help="train the I-th of N parts of the experiments and write no pages",
+    )
     with_overrides(parser)
 
 
@@ -86,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
     }
     shown, pages = display(), []
     try:
+        if args.share:
+            return _train_share(args, [*studies.values()], common, shown.say)
         if many and not running.train_all(
             [*studies.values()], say=shown.say, minutes=args.minutes, **common
         ):
@@ -106,6 +120,26 @@ def run(args: argparse.Namespace) -> int:
         tiny = [NO_NUMBERS, ""] if found.values["config"]["size"] == "tiny" else []
         findings = [f"- {finding.replace('**', '')}" for finding in report.findings(found)]
         print("\n".join(["", report.title, "", *tiny, *findings, "", f"The page is {page}"]))
+    return 0
+
+
+def _train_share(
+    args: argparse.Namespace,
+    studies: list[StudyConfig],
+    common: dict[str, Any],
+    say: Callable[[str], None],
+) -> int:
+    """Trains a share of the studies and says what is left to do."""
+    from fewvid.studies import run as running
+    from fewvid.studies.shares import Share
+
+    share = Share(*args.share)
+    if not running.train_all(studies, say=say, minutes=args.minutes, share=share, **common):
+        return UNFINISHED
+    print(
+        f"Share {share.number} of {share.of} is finished. When all are, the same command without "
+        "--share writes the pages"
+    )
     return 0
 
 
@@ -132,6 +166,16 @@ def _studies(args: argparse.Namespace) -> dict[str, StudyConfig]:
                 f"{config} is a config of the study {found[config].study!r}, not of {name!r}"
             )
     return found
+
+
+def _share(text: str) -> tuple[int, int]:
+    """The argparse type of --share."""
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(
+            f"must be I/N with I from 1 to N, such as 1/4: got {text!r}"
+        )
+    return int(number), int(of)
 
 
 def _minutes(text: str) -> float:

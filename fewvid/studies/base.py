@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
@@ -57,8 +58,13 @@ def ensure(scale: ScaleConfig, directory: Path, say: Say) -> Base:
     config = model_of(scale.model, "config.scale.model")
     if scale.start and not scale.base_steps:
         directory = model_directory.resolve(scale.start)
-    elif not directory.exists():
-        _make(scale, config, directory, say)
+    else:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        # Processes that share the studies' work begin alike: one makes it, the others wait.
+        with (directory.parent / f".{directory.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not directory.exists():
+                _make(scale, config, directory, say)
     found, params, tokenizer = model_directory.load(directory)
     if found != config:
         raise UserError(

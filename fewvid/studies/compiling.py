@@ -46,8 +46,18 @@ class Compiled:
 
 
 def at_once() -> int:
-    """How many programs are compiled at the same time: XLA has threads of its own in each."""
-    return max(1, min(MOST, (os.cpu_count() or 1) // 2))
+    """How many programs are compiled at the same time: XLA has threads of its own in each.
+
+    Of the cores that this process may use: `taskset` shares a machine between several.
+    """
+    return max(1, min(MOST, cores() // 2))
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on a Mac
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def do_all(jobs: Iterable[Job]) -> None:

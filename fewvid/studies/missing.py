@@ -16,6 +16,7 @@ from fewvid.studies.compiling import at_once, do_all
 from fewvid.studies.config import CellConfig, StudyConfig
 from fewvid.studies.library import Library
 from fewvid.studies.plans import groups, of_exams, of_training
+from fewvid.studies.shares import WHOLE, Share, cells_of, cost
 from fewvid.studies.store import Store
 from fewvid.studies.strategies import STRATEGIES
 
@@ -66,13 +67,25 @@ class Work:
 
 
 def finish(
-    study: StudyConfig, base: Base, store: Store, say: Say, late: Callable[[], bool]
+    study: StudyConfig,
+    base: Base,
+    store: Store,
+    say: Say,
+    late: Callable[[], bool],
+    share: Share = WHOLE,
 ) -> bool:
-    """Whether all cells are there now: none is begun once it is `late`."""
-    missing = [cell for cell in study.cells if store.find(study, cell) is None]
+    """Whether all cells of a share are there now: none is begun once it is `late`.
+
+    The longest are trained first, so that what is begun last takes little.
+    """
+    mine = study.cells
+    if not share.all_of_it:
+        names = cells_of(study, base, store, share)
+        mine = tuple(cell for cell in study.cells if cell.name in names)
+    missing = [cell for cell in mine if store.find(study, cell) is None]
     if not missing:
         return True
-    say(f"{len(study.cells) - len(missing)} of {len(study.cells)} cells are finished")
+    say(f"{len(mine) - len(missing)} of {len(mine)} cells are finished")
     examined: dict[str, list[CellConfig]] = {}
     same: dict[str, str] = {}  # the first of the cells that are the same experiment
     for cell in missing:
@@ -89,10 +102,11 @@ def finish(
         library.need(shelf, count)
     work = Work(study, base, store, library, library.draw(say), examined, say)
     have = [[study.cell(name)] for name, params in known.items() if params is not None]
-    for todo, have_params in ((have, True), (groups(study, base, to_train), False)):
+    train = sorted(groups(study, base, to_train), key=lambda group: -cost(study, base, group))
+    for todo, have_params in ((have, True), (train, False)):
         for number, group in enumerate(todo):
             if late():
-                left = sum(store.find(study, cell) is None for cell in study.cells)
+                left = sum(store.find(study, cell) is None for cell in mine)
                 say(f"time is over, {left} cells are left; the same command goes on")
                 return False
             if number % at_once() == 0:

@@ -24,10 +24,12 @@ from fewvid.errors import UserError
 from fewvid.studies import base as image_model
 from fewvid.studies import costs, identity, page
 from fewvid.studies.base import Base
+from fewvid.studies.compiling import cores
 from fewvid.studies.config import StudyConfig
 from fewvid.studies.missing import finish
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
+from fewvid.studies.shares import WHOLE, Share
 from fewvid.studies.store import Store, read_json
 from fewvid.studies.together import union
 
@@ -101,14 +103,15 @@ def train_all(
     cells_dir: Path,
     version: str = "",
     minutes: float | None = None,
+    share: Share = WHOLE,
 ) -> bool:
-    """Trains what several studies miss, together; whether all of it is there now.
+    """Trains what several studies miss, together; whether all of it, or a share, is there now.
 
     Raises UserError where their scales or seeds differ.
     """
     late, study = _late(minutes), union(studies)
     base, store = _have(study, base_dir, cells_dir, say, version)
-    return finish(study, base, store, say, late)
+    return finish(study, base, store, say, late, share)
 
 
 def _late(minutes: float | None) -> Callable[[], bool]:
@@ -133,7 +136,7 @@ def _digest(what: Any) -> str:
 def _device() -> str:
     device = jax.devices()[0]
     if device.platform == "cpu":
-        return f"CPU, {len(os.sched_getaffinity(0))} cores"
+        return f"CPU, {cores()} cores"
     return f"{len(jax.devices())} x {device.device_kind}"
 
 

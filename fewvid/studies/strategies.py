@@ -37,9 +37,9 @@ STRATEGIES: dict[str, tuple[Phase, ...]] = {
     "s2_s3_iv": (Phase(ADAPTER_AND_LAST_BLOCKS, share=0.5), Phase(ADAPTER_AND_DECODER, share=0.5)),
     # No videos: what more training on images alone does.
     "images": (Phase(ADAPTER_AND_DECODER, clips=False),),
-    # A new adapter learns to see on images first, for long: it is what the others have behind them.
+    # A new adapter learns to see on images first: it is what the others have behind them.
     "new_adapter": (
-        Phase(ADAPTER_AND_DECODER, share=2.0, clips=False, new_adapter=True),
+        Phase(ADAPTER_AND_DECODER, clips=False, new_adapter=True),
         Phase(ADAPTER_AND_DECODER),
     ),
     # The image model as it is.

@@ -166,7 +166,7 @@ def demo(budget: str) -> Config:
     """
     chosen, small = SIZES["shapes"], budget == "tiny"
     stage = instruct(chosen, ((IMAGES[0][0], 4.0), (VIDEOS[0][0], 6.0), (VIDEOS[0][0], 1.0)))
-    stage.update(steps=12 if small else 480, batch_size=40, questions=5, length=145, answers=10)
+    stage.update(steps=12 if small else 480, batch_size=40, questions=5, length=170, answers=10)
     stage.update(checkpoint_every=100)
     # What is new is in the adapter; the decoder, which knows the pictures, moves less.
     stage["optimizer"].update(learning_rate=3e-3, weight_decay=0.02, scale={"decoder": 0.4})

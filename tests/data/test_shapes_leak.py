@@ -104,6 +104,7 @@ def test_one_frame_tells_no_more_than_chance(asked, dimension, frame):
         ("change", [0, FRAMES - 1], ALL),
         ("speed", [0, FRAMES - 1], ALL),
         ("order", range(FRAMES), ("colour",)),  # of all frames, what matters is enough to know
+        ("when", [0, FRAMES // 2, FRAMES - 1], ("colour", "size")),  # in which half it changes
         ("events", range(FRAMES), ("look",)),
     ],
 )
@@ -116,7 +117,7 @@ def test_one_frame_of_a_variant_tells_no_more_either(name):
     frames = VARIANTS[name].frames
     asked = asked_of(VARIANTS[name], FEW)
     moved = {"direction"} if name != "still" else set()
-    assert set(asked) == {"order", "events", "change"} | moved
+    assert set(asked) == {"order", "when", "events", "change"} | moved
     for dimension, found in asked.items():
         for frame in (0, frames // 2, frames - 1):
             share, chance, error = accuracy(found, [frame], of=frames)

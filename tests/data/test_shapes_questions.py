@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from fewvid.checkpoints.model_directory import packaged_models
 from fewvid.data.shapes.questions import CHANCE, PICTURE, STATIC, TEMPORAL, captions
 from fewvid.data.shapes.world import World, scene_of
 from fewvid.data.tokenizer import Chat, train_tokenizer
@@ -94,6 +95,13 @@ def test_answers_say_what_the_scene_does(asked):
                 assert abs(changes[0] - changes[1]) >= 2
                 assert len(changes) == 2
                 assert q.answer == ("first", "last")[int(first.recoloured_at == max(changes))]
+            elif q.dimension == "when":
+                state_at = first.colour if "colour" in q.text else first.size
+                states = [state_at(f) for f in range(scene.frames)]
+                assert sum(a != b for a, b in pairwise(states)) == 1
+                before, after = states.count(states[0]), states.count(states[-1])
+                assert before != after  # shown alike long: neither the start nor the end
+                assert q.answer == ("start", "end")[int(before > after)]
             elif q.dimension == "change":
                 differs = {
                     "colour": first.colour(0) != first.colour(last),
@@ -107,6 +115,24 @@ def test_answers_say_what_the_scene_does(asked):
                 assert q.answer == first.colour(last if "end" in q.text else 0)
 
 
+@pytest.mark.parametrize("pair", [False, True])
+def test_a_change_is_as_often_at_the_start_as_at_the_end(asked, pair):
+    """Also where two things change colour; only a change in the middle is not asked for."""
+    answers, moments = Counter(), Counter()
+    for scene, questions in asked[:CLIPS]:
+        if (scene.order_pair is not None) == pair:
+            found = [q.answer for q in questions if q.dimension == "when"]
+            changed = [(t.recoloured_at, t.resized_at) for t in scene.things]
+            at = [m for both in changed for m in both if m is not None]
+            assert len(found) == sum(2 * m != scene.frames for m in at)  # all but the middle
+            moments.update(at)
+            answers.update(found[:1])  # one of a scene: the others hang together with it
+    assert set(moments) == set(range(1, 8))
+    total = sum(answers.values())
+    assert total > 1000
+    assert abs(answers["start"] - total / 2) < 4 * np.sqrt(total / 4), answers
+
+
 def test_every_answer_is_one_token(asked):
     texts = [text for _, questions in asked for q in questions for text in (q.text, q.answer)]
     described = [q for scene, _ in asked[:300] for q in captions(scene)]
@@ -117,6 +143,13 @@ def test_every_answer_is_one_token(asked):
         ids = chat.answer_ids(word)
         assert len(ids) == 2, word
         assert chat.decode(ids) == word
+
+
+def test_the_packaged_model_tells_valid_answers_apart_by_their_first_token(asked):
+    """It was made before some of the questions were, and an exam looks at the first token."""
+    chat = Chat.load(packaged_models()["shapes"])
+    for valid in {q.answers for _, questions in asked for q in questions}:
+        assert len({chat.answer_ids(answer)[0] for answer in valid}) == len(valid), valid
 
 
 def test_captions_tell_a_picture_and_both_ends_of_a_clip(asked):

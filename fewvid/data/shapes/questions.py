@@ -17,18 +17,20 @@ from fewvid.data.shapes.variant import LEAST_FRAMES, Variant
 
 NUMBERS = ("one", "two", "three")
 ORDER = ("first", "last")
+HALVES = ("start", "end")
 CHANGES = ("colour", "size", "nothing")
 CLEAR = 0.06  # a place is asked for only where it is this far (frame widths) from ambiguous
 
 PICTURE = ("colour", "shape", "count", "place", "existence", "size", "look", "relation")
 MOMENT = ("moment", "moment_colour")  # one frame is enough, if it is the first, or the last
 STATIC = PICTURE + MOMENT
-TEMPORAL = ("direction", "speed", "order", "events", "change")
+TEMPORAL = ("direction", "speed", "order", "when", "events", "change")
 CHANCE = {
     "colour": 1 / 6, "shape": 1 / 4, "count": 1 / 3, "place": 1 / 2, "existence": 1 / 2,
     "size": 1 / 2, "look": 1 / 2, "relation": 1 / 2,
     "moment": 1 / 2, "moment_colour": 1 / 6,
-    "direction": 1 / 4, "speed": 1 / 2, "order": 1 / 2, "events": 1 / 3, "change": 1 / 3,
+    "direction": 1 / 4, "speed": 1 / 2, "order": 1 / 2, "when": 1 / 2, "events": 1 / 3,
+    "change": 1 / 3,
 }  # fmt: skip
 DEFAULT = Variant()
 OF_SEVERAL = ("count", "relation", "order")  # not asked where a scene has one thing
@@ -133,6 +135,10 @@ def _of_one(thing: Thing, scene: Scene) -> list[Question]:
     if thing.blinks and all(map(thing.shows_look, range(scene.frames))):
         answer = NUMBERS[len(thing.blinks) - 1]
         found.append(Question("events", f"How many times does {name} blink?", answer, NUMBERS))
+    for what, at in (("colour", thing.recoloured_at), ("size", thing.resized_at)):
+        if at is not None and 2 * at != scene.frames:  # the middle is neither
+            text = f"Does {name} change {what} at the start or the end?"
+            found.append(Question("when", text, HALVES[int(2 * at > scene.frames)], HALVES))
     if scene.order_pair is None:  # where two are to be told apart, only they change colour
         changed = (thing.recoloured_at is not None, thing.resized_at is not None, True)
         answer = CHANGES[changed.index(True)]

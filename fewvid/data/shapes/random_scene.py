@@ -35,8 +35,7 @@ def clip_scene(rng: np.random.Generator, most: int, variant: Variant) -> Scene:
         pair = (int(rng.integers(len(things))), 0)
         others = [i for i in range(len(things)) if i != pair[0]]
         pair = (pair[0], int(rng.choice(others)))
-        first = int(rng.integers(1, frames - 2))
-        second = int(rng.integers(first + 2, frames))
+        first, second = _moments(rng, frames, count=2)
         # Only these two change colour: it is clear which is meant by the first and the last.
         things = [replace(thing, recoloured_at=None) for thing in things]
         for index, moment in zip(pair, (first, second), strict=True):

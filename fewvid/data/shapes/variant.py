@@ -14,8 +14,9 @@ from fewvid.data.shapes.scene import CLUTTER, COLOURS, DIRECTIONS, FORMS
 FPS, SIZE = 4, 64  # frames a second; width and height of a frame in pixels
 MOTIONS = ("any", "still", "slow", "fast")
 SCALES = ("any", "small", "large")
-# Three blinks, and two changes of colour, need this many frames to be two apart from each other.
-LEAST_FRAMES = {"events": 6, "order": 4}
+# Three blinks, and two changes of colour, need this many frames to be two apart from each other;
+# a clip of two frames changes in its middle.
+LEAST_FRAMES = {"events": 6, "order": 4, "when": 3}
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,12 @@ def findings(results: Results) -> Sequence[str]:
         parts = [f"{verdicts.points(m)} ({kind})" for m, kind in zip(more, kinds, strict=True)]
         lines.append(f"{cells[-1]} against 100 %: {', '.join(parts)}.")
     for name in results.cells:
-        if results.config(name)["steps"]:  # more clips may want more steps to be of use
-            more = [results.difference(name, WHOLE, "clips", kind) for kind in kinds]
+        if results.config(name)["steps"]:  # more clips may want more steps, and fewer less
+            clips = min(results.config(name)["clips"], results.config(WHOLE)["clips"])
+            other = next(cell for cell in cells if results.config(cell)["clips"] == clips)
+            more = [results.difference(name, other, "clips", kind) for kind in kinds]
             parts = [f"{verdicts.points(m)} ({kind})" for m, kind in zip(more, kinds, strict=True)]
-            lines.append(f"{name}, against 100 %: {', '.join(parts)}.")
+            lines.append(f"{name}, against {other}: {', '.join(parts)}.")
     return lines
 
 
