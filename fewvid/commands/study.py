@@ -16,6 +16,8 @@ and, when both have ended, the command without --share, which writes the pages.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import fnmatch
 import os
 import shlex
 from collections.abc import Callable
@@ -73,6 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="I/N",
         help="train the I-th of N parts of the experiments and write no pages",
     )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CELL",
+        help="of one study: only cells of this name (* stands for anything); may be given again",
+    )
     with_overrides(parser)
 
 
@@ -106,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             return UNFINISHED
         for config, study in studies.items():
             folder = out / study.study if many else out
-            command = _command(study.study, config, args.overrides)
+            command = _command(study.study, config, args.only, args.overrides)
             minutes = None if many else args.minutes
             found = running.run(
                 study, folder, say=shown.say, command=command, minutes=minutes, **common
@@ -157,6 +166,8 @@ def _studies(args: argparse.Namespace) -> dict[str, StudyConfig]:
                 f"unknown study {name!r}, wanted all or some of {', '.join(REPORTS)}."
                 f"{closest(name, REPORTS)}"
             )
+    if args.only and len(names) > 1:
+        raise UserError(f"--only chooses cells of one study, but these are {', '.join(names)}")
     found = {}
     for name in names:
         config = args.config or f"configs/studies/{name}.py:{args.size}"
@@ -165,7 +176,26 @@ def _studies(args: argparse.Namespace) -> dict[str, StudyConfig]:
             raise UserError(
                 f"{config} is a config of the study {found[config].study!r}, not of {name!r}"
             )
+        if args.only:
+            found[config] = _only(found[config], args.only)
     return found
+
+
+def _only(study: StudyConfig, patterns: list[str]) -> StudyConfig:
+    """The study with the cells of some names. Raises UserError for a pattern that fits none."""
+    from fewvid.studies.config import check
+
+    names = [cell.name for cell in study.cells]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise UserError(
+                f"--only {pattern!r} fits no cell of {study.study!r}, which has {', '.join(names)}."
+                f"{closest(pattern, names)}"
+            )
+    chosen = tuple(c for c in study.cells if any(fnmatch.fnmatch(c.name, p) for p in patterns))
+    few = dataclasses.replace(study, cells=chosen)
+    check(few)
+    return few
 
 
 def _share(text: str) -> tuple[int, int]:
@@ -189,8 +219,9 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def _command(name: str, config: str, overrides: list[str]) -> str:
+def _command(name: str, config: str, only: list[str], overrides: list[str]) -> str:
     """The command that repeats this study, wherever this one was run."""
     out = f"runs/studies/{name}"
     parts = ["python", "-m", "fewvid", "study", name, "--config", config, "--out", out]
-    return shlex.join([*parts, *overrides])
+    chosen = [part for pattern in only for part in ("--only", pattern)]
+    return shlex.join([*parts, *chosen, *overrides])

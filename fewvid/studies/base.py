@@ -134,7 +134,29 @@ def _make(scale: ScaleConfig, config: LvlmConfig, directory: Path, say: Say) -> 
         config=config,
         params=jax.tree.map(lambda leaf: jax.device_get(leaf[0]), trained),
         tokenizer=tokenizer,
-        card=f"# The image model of the studies\n\nTrained on pictures alone: {asdict(scale)}\n",
+        card=_card(scale),
+    )
+
+
+def _card(scale: ScaleConfig) -> str:
+    """What the image model was made from, and how."""
+    how = {name: value for name, value in asdict(scale).items() if name.startswith("base_")}
+    lines = [f"| `{name}` | {value} |" for name, value in how.items()]
+    start = f"the model `{scale.start}`" if scale.start else "random parameters"
+    return "\n".join(
+        [
+            "# The image model of the studies",
+            "",
+            f"Trained on pictures of the world `shapes` alone, from {start}; made by the first",
+            "study that found no such model (`python -m fewvid study`), with",
+            "",
+            "| `config.scale` | |",
+            "|---|---|",
+            *lines,
+            f"| `questions` of a picture | {scale.questions} |",
+            f"| `dtype` | {scale.dtype} |",
+            "",
+        ]
     )
 
 

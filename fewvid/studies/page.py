@@ -57,7 +57,8 @@ def _lines(results: Results, report: Report) -> list[str]:
 def _where(results: Results) -> str:
     """The devices and versions of all cells: they need not be those that wrote the page."""
     made_on = {where for cell in results.cells.values() for where in cell["made_on"]}
-    return "; ".join(sorted(made_on))
+    measured = [f"{name} on {where}" for name, where in results.values["measured_on"].items()]
+    return "; ".join([*sorted(made_on), *measured])
 
 
 def _recipe(results: Results) -> list[str]:

@@ -2,21 +2,19 @@
 
 {out}/base/            the image model that all cells start from (or --base)
 {out}/cells/*.json     finished cells (or --cells, which several studies may share)
-{out}/results.json     all numbers, with the config, the device and the versions
+{out}/results.json     all numbers, with the config, and the devices and versions they come from
 {out}/*.png, README.md the figures and the page
 """
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -30,7 +28,7 @@ from fewvid.studies.missing import finish
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
 from fewvid.studies.shares import WHOLE, Share
-from fewvid.studies.store import Store, read_json
+from fewvid.studies.store import Store
 from fewvid.studies.together import union
 
 Say = Callable[[str], None]
@@ -69,19 +67,17 @@ def run(
         "study": study.study,
         "command": command,
         "date": datetime.date.today().isoformat(),
-        "device": _device(),
-        "versions": {"fewvid": version, "jax": jax.__version__},
         "minutes": round(sum(cell["seconds"] for cell in cells.values()) / 60, 1),
         "config": asdict(study),
         "cells": cells,
+        "measured_on": {},
     }
-    old = read_json(out / "results.json")
-    # Measured before on the same device, of the same cells, from the same image model.
-    results["measured"] = _digest([results["device"], results["config"]["cells"], base.digest])
     for name in study.measure:
-        known = old.get(name) if old.get("measured") == results["measured"] else None
-        say(f"measuring {name}" if known is None else f"{name} were measured before")
-        results[name] = MEASURES[name](study, base) if known is None else known
+        known = store.measured(study, name)
+        if known is None:
+            say(f"measuring {name}")
+            known = store.keep_measured(study, name, MEASURES[name](study, base))
+        results[name], results["measured_on"][name] = known["found"], known["made_on"]
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "results.json", json.dumps(results, indent=1) + "\n")
     found = Results(results)
@@ -127,10 +123,6 @@ def _have(
     base = image_model.ensure(study.scale, base_dir, say)
     here = f"{_device()}, fewvid {version}, jax {jax.__version__}"
     return base, Store(cells_dir, base.digest, here)
-
-
-def _digest(what: Any) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _device() -> str:

@@ -1,4 +1,8 @@
-"""Finished cells on disk, by what they are: a second try, or another study, finds them."""
+"""Finished cells on disk, by what they are: a second try, or another study, finds them.
+
+What a study measures besides (costs, identity) is there too, with the device that it was measured
+on: the page may be written elsewhere. Whoever wants it measured again removes the file.
+"""
 
 from __future__ import annotations
 
@@ -78,6 +82,26 @@ class Store:
         arrays = {path: np.asarray(leaf) for path, leaf in flatten(changed).items()}
         _whole(file, lambda beside: save_file(arrays, beside))
         self._write(study, cell, {}, seconds)
+
+    def measured(self, study: StudyConfig, name: str) -> dict[str, Any] | None:
+        """What was measured of a study's cells: `found`, and `made_on`, where; None if it was not.
+
+        name: of `config.MEASURES`.
+        """
+        return read_json(self._measured_file(study, name)) or None
+
+    def keep_measured(self, study: StudyConfig, name: str, found: Any) -> dict[str, Any]:
+        """Stores what was measured, and returns it as `measured` does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        values = {"made_on": self.here, "found": found}
+        file = self._measured_file(study, name)
+        _whole(file, lambda beside: beside.write_text(json.dumps(values)))
+        return values
+
+    def _measured_file(self, study: StudyConfig, name: str) -> Path:
+        """By what the cells are and are called, as the numbers are listed by name."""
+        cells = {cell.name: self.key(study, cell) for cell in study.cells}
+        return self.folder / f"{name}-{_digest(cells)}.json"
 
     def _file(self, study: StudyConfig, cell: CellConfig, suffix: str) -> Path:
         return self.folder / f"{self.key(study, cell)}{suffix}"

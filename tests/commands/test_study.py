@@ -25,6 +25,17 @@ from fewvid.studies.reports import REPORTS
             "kind.py:tiny is a config of the study 'kind', not of 'keep'",
         ),
         (["kind", "--minutes", "-1"], "must be a number of minutes"),
+        (["kind", "--share", "3/2"], "must be I/N with I from 1 to N, such as 1/4: got '3/2'"),
+        (
+            ["kind", "--size", "tiny", "--only", "temporl"],
+            "--only 'temporl' fits no cell of 'kind', which has temporal, mixed, static. "
+            "Did you mean 'temporal'",
+        ),
+        (["kind", "keep", "--only", "mixed"], "--only chooses cells of one study, but these are"),
+        (
+            ["samplers", "--size", "tiny", "--only", "*applied"],
+            r"cells\[0\].of is 'all tokens', wanted one of",
+        ),
     ],
 )
 def test_names_that_do_not_fit(tmp_path, capsys, flags, said):
@@ -56,3 +67,24 @@ def test_several_studies_are_trained_together_and_get_a_folder_each(tmp_path, mo
     assert alone["command"].endswith(
         "study identity --config configs/studies/identity.py:tiny --out runs/studies/identity"
     )
+
+
+def test_only_some_cells_and_a_share_of_them(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(run, "run", lambda study, out, **how: asked.append((study, how)))
+    flags = ["study", "kind", "--size", "tiny", "--only", "m*", "--only", "static"]
+    assert main([*flags, "--out", str(tmp_path)]) == 75
+    study, how = asked.pop()
+    assert [cell.name for cell in study.cells] == ["mixed", "static"]
+    assert how["command"].endswith("--out runs/studies/kind --only 'm*' --only static")
+
+    def train(studies, **how):
+        asked.append(([*studies], how))
+        return True
+
+    monkeypatch.setattr(run, "train_all", train)
+    assert main([*flags, "--share", "2/3", "--out", str(tmp_path)]) == 0
+    ((study,), how) = asked.pop()
+    assert [cell.name for cell in study.cells] == ["mixed", "static"]
+    assert how["share"] == (2, 3)
+    assert "Share 2 of 3 is finished" in capsys.readouterr().out

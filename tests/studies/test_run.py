@@ -64,6 +64,18 @@ def test_programs_are_compiled_side_by_side_before_they_are_needed(finished):
     assert "compiled while others wait" not in said[said.index("compiling") :]
 
 
+def test_what_was_measured_is_kept_with_where(tmp_path):
+    cells = [cell("mixed", keep=2), cell("static", keep=4)]
+    one = parse(recipes.study("keep", SMALL, cells, measure=["costs"]))
+    there, elsewhere = (Store(tmp_path, "digest", where) for where in ("a GPU", "a CPU"))
+    assert there.measured(one, "costs") is None
+    kept = there.keep_measured(one, "costs", {"mixed": 1.5})
+    assert kept == elsewhere.measured(one, "costs") == {"made_on": "a GPU", "found": {"mixed": 1.5}}
+    assert there.measured(one, "identity") is None
+    other = parse(recipes.study("keep", SMALL, [cell("mixed", keep=8), cells[1]]))
+    assert there.measured(other, "costs") is None  # of other cells
+
+
 def test_a_study_leaves_its_numbers_and_its_page(finished):
     out, found, _ = finished
     stored = json.loads((out / "results.json").read_text())

@@ -119,7 +119,7 @@ def costs(results: Results, file: Path) -> None:
             most = max(cells, key=lambda name: parts.cost(results, name, what))
             more = parts.cost(results, most, what) / parts.cost(results, least, what)
             at.set_title(f"{label}: “{least}” takes least, “{most}” {more:.1f} times as much")
-        axes[1].set_xlabel(f"ms a clip, on {results.values['device']}")
+        axes[1].set_xlabel(f"ms a clip, on {parts.where(results)}")
         axes[1].set_yticklabels([])
         figures.shared_legend(axes[0])
 

@@ -114,7 +114,7 @@ def costs_by_part(results: Results, file: Path) -> None:
                 f"decoder, {_saved(results, what):.1f} times in all"
             )
         axes[0].set_ylabel("K, tokens kept of each frame")
-        axes[1].set_xlabel(f"ms a clip, on {results.values['device']}")
+        axes[1].set_xlabel(f"ms a clip, on {parts.where(results)}")
         figures.shared_legend(axes[0])
 
 

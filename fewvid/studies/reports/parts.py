@@ -19,6 +19,11 @@ def cost(results: Results, cell: str, what: str, part: str = "") -> float:
     return found[part] if part else sum(found[name] for name in PARTS)
 
 
+def where(results: Results) -> str:
+    """The device that the times were measured on, without its versions."""
+    return results.values["measured_on"]["costs"].split(",")[0]
+
+
 def stacked(axes: Axes, results: Results, cells: Sequence[str], names: Sequence[str], what: str):
     """A bar a cell along x, by part; `what` is "flops" or "seconds"."""
     label, unit = UNITS[what]
