@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -43,8 +44,10 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
         tokens = config.encoder.tokens if keep is None else keep
         visual = len(corpus.times) * tokens
         text = lay_out(bank, chosen, visual, base.chat.bos, base.chat.visual)
-        run = jax.jit(lambda seen, text: _logits(config, base, cell, keep, seen, text, there.shape))
-        return np.asarray(run(seen, text))
+        # Parameters are an argument: of constants the compiler works out beforehand what hangs on
+        # them alone, and on a busy CPU (jax 0.10 and 0.12) that was now and then not a number.
+        run = jax.jit(partial(_logits, config, base.chat.visual, cell, keep, there.shape))
+        return np.asarray(run(base.params, seen, text))
 
     whole = logits(study.cells[0], None)
     everything = base.config.encoder.tokens
@@ -61,11 +64,19 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
 
 
 def _logits(
-    config: Any, base: Base, cell: CellConfig, keep: int | None, seen: Any, text: Any, shape: Any
+    config: Any,
+    visual_id: int,
+    cell: CellConfig,
+    keep: int | None,
+    shape: Any,
+    weights: Any,
+    seen: Any,
+    text: Any,
 ) -> jax.Array:
+    """float32[B,Q,V] before the answers of the questions of `text`; keep None: no sampler."""
     features = lvlm.Features(seen["feature_tokens"], seen["feature_response"])
     strategy, asks = samplers.find(cell.sampler), samplers.asks(cell.sampler)
-    query = lvlm.ask(base.params, text["tokens"], lvlm.asked_in(text)) if asks else None
+    query = lvlm.ask(weights, text["tokens"], lvlm.asked_in(text)) if asks else None
 
     def sample(
         tokens: jax.Array, response: jax.Array, say: Any, keys: jax.Array
@@ -81,14 +92,14 @@ def _logits(
             rng=jax.random.key(0),
         )
 
-    module, params = lvlm.Lvlm(config), {"params": base.params}
+    module, params = lvlm.Lvlm(config), {"params": weights}
     shown: Any = module.apply(
         params, features, seen["times"], None if keep is None else sample, method="see"
     )
     tokens = text["tokens"]
-    mask, is_visual = segment_mask(text["segments"]), tokens == base.chat.visual
+    mask, is_visual = segment_mask(text["segments"]), tokens == visual_id
     inputs = (shown.tokens, tokens, text["positions"], mask, is_visual, None)
     output: Any = module.apply(params, *inputs, method="read")
     first = text["answer_positions"].reshape(*shape, -1)[..., 0]
     before = jnp.take_along_axis(output[0], first[..., None], axis=1)
-    return lvlm.logits(config, base.params, before)
+    return lvlm.logits(config, weights, before)
