@@ -62,7 +62,7 @@ def test_a_bias_weighs_the_keys():
 
 def test_the_backend_is_what_fits_and_what_is_asked_for(monkeypatch):
     shape = (2, 64, 4, 16)
-    monkeypatch.setattr("fewvid.models.attention._flash", lambda: True)
+    monkeypatch.setattr("fewvid.models.attention._flash", lambda _: True)
     assert backend(shape, jnp.bfloat16) == "cudnn"
     assert backend(shape, jnp.float32) == "xla"
     assert backend((2, 64, 4, 12), jnp.bfloat16) == "xla"  # heads that cuDNN does not take
@@ -82,11 +82,9 @@ def test_the_backend_is_what_fits_and_what_is_asked_for(monkeypatch):
     ("platform", "capability", "expected"),
     [("gpu", "9.0", True), ("gpu", "7.5", False), ("gpu", "gfx90a", False), ("cpu", None, False)],
 )
-def test_flash_attention_is_of_newer_nvidia_gpus(monkeypatch, platform, capability, expected):
-    device = SimpleNamespace(compute_capability=capability)
-    monkeypatch.setattr(jax, "default_backend", lambda: platform)
-    monkeypatch.setattr(jax, "devices", lambda: [device])
-    assert attention_module._flash.__wrapped__() is expected
+def test_flash_attention_is_of_newer_nvidia_gpus(platform, capability, expected):
+    device = SimpleNamespace(platform=platform, compute_capability=capability)
+    assert attention_module._flash(device) is expected
 
 
 def test_no_backend_but_xla_on_a_cpu():
