@@ -1,10 +1,15 @@
-"""What every test stands on: eight CPU devices, no network, and the sample files where they are."""
+"""What every test stands on: eight CPU devices, no network, and the sample files where they are.
+
+FEWVID_TESTS_ON=cuda runs the tests of a GPU's kernels on one; most others want the eight.
+"""
 
 import os
 from pathlib import Path
 
 # before anything imports jax
-os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_PLATFORMS"] = os.environ.get("FEWVID_TESTS_ON", "cpu")
+if os.environ["JAX_PLATFORMS"] != "cpu":  # where float32 is multiplied in fewer bits
+    os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
 DEVICES = "--xla_force_host_platform_device_count"
 if DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=8".strip()

@@ -1,31 +1,39 @@
 """The one attention call of every module, and which kernel does it.
 
 `xla` is the reference, written in plain operations. `cudnn` (flash attention, Dao et al. 2022; Shah
-et al. 2024) never holds the S x T weights in memory: on a GPU it makes the steps of the studies
-1.8 times faster. `backend` says which is taken; FEWVID_ATTENTION=xla or cudnn in the environment
-decides otherwise, for a whole process: a compiled program keeps the one it was traced with.
+et al. 2024) and `splash`, its like on a TPU, never hold the S x T weights in memory: on a GPU that
+makes the steps of the studies 1.8 times faster. `backend` says which is taken and logs it;
+FEWVID_ATTENTION=xla, cudnn or splash in the environment decides otherwise, for a whole process: a
+compiled program keeps the one it was traced with. A `bias` is always XLA's.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from fewvid.errors import UserError, closest
+from fewvid.models.splash import Placement, splash
 
-BACKENDS = ("auto", "xla", "cudnn")
+log = logging.getLogger(__name__)
+
+BACKENDS = ("auto", "xla", "cudnn", "splash")
 VARIABLE = "FEWVID_ATTENTION"
 ALIGNED = 8  # rows of keys and queries that cuDNN reads fastest, and with a mask at all
 AMPERE = 8  # the first compute capability with cuDNN's flash attention
 FEW = 16  # queries, such as one of a decoding step: nothing large is held for them
+LONG = 1024  # queries and keys from which splash is worth its blocks of 256 to 512
 _mask_of_every_head: ContextVar[bool] = ContextVar("mask_of_every_head", default=False)
+_placement: ContextVar[Placement | None] = ContextVar("placement", default=None)
 
 
 def attention(
@@ -43,40 +51,71 @@ def attention(
     bias float32[B,1,1,T] is added to the scaled logits: of all queries and heads, one a key.
     Returns float[B,S,H,d] in q's dtype. Raises UserError where FEWVID_ATTENTION names no backend.
     """
-    if bias is None and backend(q.shape, q.dtype) == "cudnn":
+    kernel = "xla" if bias is not None else backend(q.shape, q.dtype, k.shape[1])
+    if kernel == "cudnn":
         return _cudnn(q, k, v, mask)
+    if kernel == "splash":
+        return splash(q, k, v, mask, _placement.get())
     return jax.nn.dot_product_attention(q, k, v, bias, mask, implementation="xla")
 
 
-def backend(shape: tuple[int, ...], dtype: jax.typing.DTypeLike) -> str:
-    """The backend, "xla" or "cudnn", for queries of shape [B,S,H,d] on the default device."""
+def backend(shape: tuple[int, ...], dtype: jax.typing.DTypeLike, keys: int | None = None) -> str:
+    """The backend, "xla", "cudnn" or "splash", for queries of shape [B,S,H,d] and T keys (None: S).
+
+    It is that of the mesh within `placed`, and of the default device elsewhere. Splash is taken
+    without being asked for only where it is known how the program is split: within `placed`, and
+    where there is one device. Fewer than FEW queries are XLA's even where splash is asked for.
+    """
     wanted = os.environ.get(VARIABLE, "auto")
     if wanted not in BACKENDS:
         raise UserError(
             f"{VARIABLE} is {wanted!r}, wanted one of {', '.join(BACKENDS)}."
             f"{closest(wanted, BACKENDS)}"
         )
-    halves = jnp.dtype(dtype) in (jnp.bfloat16, jnp.float16)
-    able = _flash() and halves and shape[-1] % 8 == 0 and shape[-1] <= 128
-    if wanted == "cudnn" and not able:
+    placement = _placement.get()
+    device = jax.devices()[0] if placement is None else placement.mesh.devices.flat[0]
+    number = jnp.dtype(dtype)
+    halves = number in (jnp.bfloat16, jnp.float16)
+    flash = _flash(device) and halves and shape[-1] % 8 == 0 and shape[-1] <= 128
+    on_tpu = device.platform == "tpu" and number in (jnp.bfloat16, jnp.float32)
+    here = f"here are {device.device_kind}, {number.name} and heads of {shape[-1]}"
+    if wanted == "cudnn" and not flash:
         raise UserError(
             f"{VARIABLE} is cudnn, which needs an NVIDIA GPU of Ampere or later, 16-bit numbers "
-            f"and heads of 8, 16 ... 128; here are {jax.devices()[0].device_kind}, "
-            f"{jnp.dtype(dtype).name} and heads of {shape[-1]}"
+            f"and heads of 8, 16 ... 128; {here}; set xla or auto"
         )
+    if wanted == "splash" and not on_tpu:
+        raise UserError(f"{VARIABLE} is splash, which needs a TPU and bfloat16 or float32; {here}")
+    queries, keys = shape[1], shape[1] if keys is None else keys
     if wanted == "auto":
-        return "cudnn" if able and shape[1] >= FEW else "xla"
+        known = placement is not None or jax.device_count() == 1
+        long = min(queries, keys) >= LONG
+        cudnn = flash and queries >= FEW
+        wanted = "cudnn" if cudnn else "splash" if on_tpu and known and long else "xla"
+    if wanted == "splash" and queries < FEW:
+        wanted = "xla"
+    log.info("attention of %d queries and %d keys in %s: %s", queries, keys, number.name, wanted)
     return wanted
 
 
-@cache
-def _flash() -> bool:
-    """Whether the default device is one for which cuDNN has flash attention."""
-    if jax.default_backend() != "gpu":
-        return False
+def _flash(device: Any) -> bool:
+    """Whether this is a device for which cuDNN has flash attention."""
     # "7.5" is a T4, which has none; an AMD GPU says "gfx90a".
-    number = re.fullmatch(r"(\d+)\.\d+", str(getattr(jax.devices()[0], "compute_capability", "")))
-    return number is not None and int(number[1]) >= AMPERE
+    number = re.fullmatch(r"(\d+)\.\d+", str(getattr(device, "compute_capability", "")))
+    return device.platform == "gpu" and number is not None and int(number[1]) >= AMPERE
+
+
+@contextmanager
+def placed(mesh: Mesh, rows: tuple[str, ...], heads: str) -> Iterator[None]:
+    """Within it programs are traced for this mesh, which splits rows and heads along these axes.
+
+    The compiler splits XLA's and cuDNN's attention by itself, and a TPU's kernel not.
+    """
+    token = _placement.set(Placement(mesh, rows, heads))
+    try:
+        yield
+    finally:
+        _placement.reset(token)
 
 
 @contextmanager

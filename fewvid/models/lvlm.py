@@ -110,6 +110,7 @@ def close(x: jax.Array, newline: jax.Array, is_visual: jax.Array) -> jax.Array:
     return jnp.where(last[..., None], newline.astype(x.dtype), x)
 
 
+@partial(jax.jit, static_argnums=0)  # one program, where flax would compile one an operation
 def init(config: LvlmConfig, rng: jax.Array) -> Params:
     """Fresh float32 parameters; under `jax.eval_shape` their shapes alone."""
     size = config.encoder.image_size

@@ -17,7 +17,9 @@ from jax.sharding import PartitionSpec as P
 from fewvid.errors import UserError
 
 AXES = ("data", "fsdp", "tensor")
-BATCH = P(("data", "fsdp"))
+ROWS = ("data", "fsdp")
+HEADS = "tensor"
+BATCH = P(ROWS)
 
 
 def make_mesh(

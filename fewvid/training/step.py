@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from fewvid.parallel.mesh import batch_sharding, replicated
+from fewvid.models.attention import placed
+from fewvid.parallel.mesh import HEADS, ROWS, batch_sharding, replicated
 from fewvid.training import trainable as subtree
 from fewvid.training.optimizer import optimizer_layout
 from fewvid.training.trainable import Trainable
@@ -82,7 +83,8 @@ def make_program(
         def objective(trained: Any):
             return loss(subtree.merge(trained, frozen, trainable), batch, rng)
 
-        (_, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.trainable)
+        with placed(mesh, ROWS, HEADS):
+            (_, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.trainable)
         updates, moments = optimizer.update(gradients, state.optimizer, state.trainable)
         trained = optax.apply_updates(state.trainable, updates)
         metrics = metrics | {"gradient_norm": optax.tree.norm(gradients)}

@@ -21,8 +21,9 @@ from fewvid.data.media import BadSamples
 from fewvid.data.mixtures import Source, read_source
 from fewvid.data.narrow import narrow
 from fewvid.models import lvlm
+from fewvid.models.attention import backend, placed
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
-from fewvid.parallel.mesh import batch_rows, batch_sharding, replicated
+from fewvid.parallel.mesh import HEADS, ROWS, batch_rows, batch_sharding, replicated
 from fewvid.parallel.sharding import place, shardings
 from fewvid.training import keeps
 from fewvid.training import trainable as subtree
@@ -58,6 +59,12 @@ def train_stage(
     layout = shardings(mesh, shapes, report=shown.say)
     params = onto_mesh.load(start, layout)
     chat = chat_for(tokenizer)
+    decoder, shape = model.decoder, plan.shape
+    with placed(mesh, ROWS, HEADS):  # what is asked for and cannot be is refused before all work
+        read = (shape.batch_size, shape.length, decoder.heads, decoder.head_dim)
+        kernel = backend(read, jnp.float32)
+    if kernel != "xla":
+        shown.say(f"attention of the decoder: {kernel}")
     programs = {
         keep: make_program(
             partial(_loss, model, plan, keep, chat.visual),

@@ -62,7 +62,7 @@ def test_a_bias_weighs_the_keys():
 
 def test_the_backend_is_what_fits_and_what_is_asked_for(monkeypatch):
     shape = (2, 64, 4, 16)
-    monkeypatch.setattr("fewvid.models.attention._flash", lambda: True)
+    monkeypatch.setattr("fewvid.models.attention._flash", lambda _: True)
     assert backend(shape, jnp.bfloat16) == "cudnn"
     assert backend(shape, jnp.float32) == "xla"
     assert backend((2, 64, 4, 12), jnp.bfloat16) == "xla"  # heads that cuDNN does not take
@@ -82,11 +82,9 @@ def test_the_backend_is_what_fits_and_what_is_asked_for(monkeypatch):
     ("platform", "capability", "expected"),
     [("gpu", "9.0", True), ("gpu", "7.5", False), ("gpu", "gfx90a", False), ("cpu", None, False)],
 )
-def test_flash_attention_is_of_newer_nvidia_gpus(monkeypatch, platform, capability, expected):
-    device = SimpleNamespace(compute_capability=capability)
-    monkeypatch.setattr(jax, "default_backend", lambda: platform)
-    monkeypatch.setattr(jax, "devices", lambda: [device])
-    assert attention_module._flash.__wrapped__() is expected
+def test_flash_attention_is_of_newer_nvidia_gpus(platform, capability, expected):
+    device = SimpleNamespace(platform=platform, compute_capability=capability)
+    assert attention_module._flash(device) is expected
 
 
 def test_no_backend_but_xla_on_a_cpu():
@@ -122,22 +120,43 @@ def test_cudnn_is_asked_for_what_it_takes(monkeypatch, masked, every_head):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def decoder_mask(length):
+    """Of two packed turns behind a prefix, and of padding, as a decoder is given it."""
+    thirds = jnp.arange(length) * 3 // length
+    return segment_mask(jnp.stack([thirds + 1, jnp.where(thirds < 2, 1, 0)]))
+
+
+SHAPES = {  # queries, keys, heads of them, width of a head
+    "odd lengths": (19, 21, 4, 16),
+    "grouped": (19, 21, 2, 16),
+    "an encoder's": (577, 577, 4, 64),
+    "a decoder's": (333, 333, 1, 128),
+}
+
+
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="cuDNN needs a GPU")
+@pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("kv_heads", [4, 2])
-def test_cudnn_agrees_with_xla(monkeypatch, kv_heads, masked):
+@pytest.mark.parametrize("name", SHAPES)
+def test_cudnn_agrees_with_xla(monkeypatch, name, masked, many):
+    """Forward and back; masks and padding; `many`: of models side by side, under `vmap`."""
     rng = np.random.default_rng(0)
-    shapes = (2, 19, 4, 16), (2, 21, kv_heads, 16), (2, 21, kv_heads, 16)
+    queries, keys, kv_heads, width = SHAPES[name]
+    shapes = (2, queries, 4, width), *[(2, keys, kv_heads, width)] * 2
     q, k, v = (jnp.asarray(rng.normal(size=shape), jnp.bfloat16) for shape in shapes)
-    mask = jnp.asarray(rng.uniform(size=(2, 1, 19, 21)) < 0.5).at[..., 0].set(True)
+    mask = jnp.asarray(rng.uniform(size=(2, 1, queries, keys)) < 0.5).at[..., 0].set(True)
+    if name == "a decoder's":
+        mask = decoder_mask(queries)
 
     def read(q, k, v):
         return attention(q, k, v, mask=mask if masked else None).astype(jnp.float32)
 
     found = {}
-    for name in ("xla", "cudnn"):
-        monkeypatch.setenv("FEWVID_ATTENTION", name)
-        value, back = jax.vjp(read, q, k, v)
-        found[name] = (value, *back(value))
+    for backend_name in ("xla", "cudnn"):
+        monkeypatch.setenv("FEWVID_ATTENTION", backend_name)
+        with mask_of_every_head() if many else nullcontext():
+            models = [jnp.stack([x, x[::-1]]) for x in (q, k, v)] if many else (q, k, v)
+            value, back = jax.vjp(jax.vmap(read) if many else read, *models)
+            found[backend_name] = (value, *back(value))
     for one, other in zip(found["xla"], found["cudnn"], strict=True):
         np.testing.assert_allclose(one.astype(jnp.float32), other.astype(jnp.float32), atol=0.05)
