@@ -97,6 +97,10 @@ class SamplerConfig:
       are tokens (mean 1 over the frame), as those read all. `scale` and `bias` let the gradient
       into the response and so train it. Where everything is kept no sampler runs: nothing is
       weighted either, and all three are the same model.
+
+    The defaults are for models that train with their sampler, of which docs/results has not seen
+    any other name, site or weighting do better (studies `samplers`, `adapter`). A model that is
+    imported whole has trained with all tokens and takes `maxmin`: there what repeats itself loses.
     """
 
     name: str = "attention"

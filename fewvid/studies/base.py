@@ -58,7 +58,7 @@ def ensure(scale: ScaleConfig, directory: Path, say: Say) -> Base:
     config = model_of(scale.model, "config.scale.model")
     if scale.start and not scale.base_steps:
         directory = model_directory.resolve(scale.start)
-    else:
+    elif not directory.exists():
         directory.parent.mkdir(parents=True, exist_ok=True)
         # Processes that share the studies' work begin alike: one makes it, the others wait.
         with (directory.parent / f".{directory.name}.lock").open("w") as lock:

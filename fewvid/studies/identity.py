@@ -12,6 +12,7 @@ import numpy as np
 from fewvid import samplers
 from fewvid.models import lvlm
 from fewvid.models.attention import segment_mask
+from fewvid.models.config import LvlmConfig
 from fewvid.studies.bank import lay_out
 from fewvid.studies.base import Base
 from fewvid.studies.config import CellConfig, StudyConfig
@@ -38,16 +39,24 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
     chosen = corpus.asked.astype(jnp.int32)
     there = np.asarray(chosen) >= 0
 
+    features = lvlm.Features(seen["feature_tokens"], seen["feature_response"])
+
     def logits(cell: CellConfig, keep: int | None) -> np.ndarray:
         """float32[B,Q,V]; keep None: without a sampler."""
         config = model_of(cell, base.config)
         tokens = config.encoder.tokens if keep is None else keep
         visual = len(corpus.times) * tokens
         text = lay_out(bank, chosen, visual, base.chat.bos, base.chat.visual)
-        # Parameters are an argument: of constants the compiler works out beforehand what hangs on
+        # Parameters are arguments: of constants the compiler works out beforehand what hangs on
         # them alone, and on a busy CPU (jax 0.10 and 0.12) that was now and then not a number.
-        run = jax.jit(partial(_logits, config, base.chat.visual, cell, keep, there.shape))
-        return np.asarray(run(base.params, seen, text))
+        kept = None
+        if keep is not None:
+            asking = samplers.asks(cell.sampler)
+            query = lvlm.ask(base.params, text["tokens"], lvlm.asked_in(text)) if asking else None
+            how = {"config": config, "keep": keep, "sampler": cell.sampler}
+            kept = _choose(base.params, features, seen["times"], query, **how)
+        read = {"config": base.config, "visual_id": base.chat.visual, "shape": there.shape}
+        return np.asarray(_logits(base.params, features, seen["times"], kept, text, **read))
 
     whole = logits(study.cells[0], None)
     everything = base.config.encoder.tokens
@@ -63,28 +72,24 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
     return found
 
 
-def _logits(
-    config: Any,
-    visual_id: int,
-    cell: CellConfig,
-    keep: int | None,
-    shape: Any,
-    weights: Any,
-    seen: Any,
-    text: Any,
-) -> jax.Array:
-    """float32[B,Q,V] before the answers of the questions of `text`; keep None: no sampler."""
-    features = lvlm.Features(seen["feature_tokens"], seen["feature_response"])
-    strategy, asks = samplers.find(cell.sampler), samplers.asks(cell.sampler)
-    query = lvlm.ask(weights, text["tokens"], lvlm.asked_in(text)) if asks else None
+@partial(jax.jit, static_argnames=("config", "keep", "sampler"))
+def _choose(
+    params: lvlm.Params,
+    features: lvlm.Features,
+    times: jax.Array,
+    query: jax.Array | None,
+    *,
+    config: LvlmConfig,
+    keep: int,
+    sampler: str,
+) -> samplers.Selection:
+    """What the strategy keeps: as `lvlm.see` has it, which at K = N would not run it."""
 
     def sample(
         tokens: jax.Array, response: jax.Array, say: Any, keys: jax.Array
     ) -> samplers.Selection:
-        """As `lvlm.see` has it, which at K = N would not run it."""
-        assert keep is not None
-        return strategy(
-            say(tokens) if asks else tokens,
+        return samplers.find(sampler)(
+            tokens if query is None else say(tokens),
             keep=keep,
             response=response,
             keys=keys,
@@ -92,14 +97,34 @@ def _logits(
             rng=jax.random.key(0),
         )
 
-    module, params = lvlm.Lvlm(config), {"params": weights}
-    shown: Any = module.apply(
-        params, features, seen["times"], None if keep is None else sample, method="see"
-    )
+    shown: Any = lvlm.Lvlm(config).apply({"params": params}, features, times, sample, method="see")
+    return shown.selection
+
+
+@partial(jax.jit, static_argnames=("config", "visual_id", "shape"))
+def _logits(
+    params: lvlm.Params,
+    features: lvlm.Features,
+    times: jax.Array,
+    kept: samplers.Selection | None,
+    text: Any,
+    *,
+    config: LvlmConfig,
+    visual_id: int,
+    shape: tuple[int, ...],
+) -> jax.Array:
+    """float32[B,Q,V] before the answers of the questions of `text`; kept None: no sampler.
+
+    One program for whatever was kept, so that what differs is what was kept and not how a compiler
+    has put the operations together.
+    """
+    module, weights = lvlm.Lvlm(config), {"params": params}
+    sample = None if kept is None else lambda *_: kept
+    shown: Any = module.apply(weights, features, times, sample, method="see")
     tokens = text["tokens"]
     mask, is_visual = segment_mask(text["segments"]), tokens == visual_id
     inputs = (shown.tokens, tokens, text["positions"], mask, is_visual, None)
-    output: Any = module.apply(params, *inputs, method="read")
+    output: Any = module.apply(weights, *inputs, method="read")
     first = text["answer_positions"].reshape(*shape, -1)[..., 0]
     before = jnp.take_along_axis(output[0], first[..., None], axis=1)
-    return lvlm.logits(config, weights, before)
+    return lvlm.logits(config, params, before)

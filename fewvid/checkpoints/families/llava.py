@@ -68,7 +68,7 @@ def read_config(hf: Any, pictures: dict[str, Any]) -> LvlmConfig:
     """Raises UserError for a setting that fewvid's model has not."""
     encoder, decoder = read_parts(hf, pictures)
     adapter = AdapterConfig(queries="projector", width=decoder.width)
-    return LvlmConfig(encoder, SamplerConfig(response="encoder"), adapter, decoder)
+    return LvlmConfig(encoder, SamplerConfig("maxmin", response="encoder"), adapter, decoder)
 
 
 def read_parts(hf: Any, pictures: dict[str, Any]) -> tuple[EncoderConfig, DecoderConfig]:

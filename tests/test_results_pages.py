@@ -1,0 +1,29 @@
+"""The pages of docs/results say what their results.json says: no hand has written in them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fewvid.studies import page
+from fewvid.studies.reports import REPORTS
+from fewvid.studies.results import Results
+
+FOLDER = Path(__file__).parent.parent / "docs" / "results"
+STUDIES = sorted(file.parent.name for file in FOLDER.glob("*/results.json"))
+
+
+def test_there_are_pages():
+    assert set(STUDIES) <= set(REPORTS)
+    assert len(STUDIES) >= 8
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_page_says_what_was_measured(name, tmp_path):
+    results = Results(json.loads((FOLDER / name / "results.json").read_text()))
+    page.write(results, tmp_path, REPORTS[name])
+    written, there = (folder / page.FILE for folder in (tmp_path, FOLDER / name))
+    assert written.read_text() == there.read_text()
+    drawn = {file.name for file in tmp_path.glob("*.png")}
+    assert drawn == {file.name for file in (FOLDER / name).glob("*.png")}
+    assert results.values["config"]["size"] == "full"
