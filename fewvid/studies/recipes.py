@@ -3,8 +3,8 @@
 A config lists cells and exams; what they share is here, so that the same cell of two studies is the
 same experiment, trained once (`--cells`).
 
-What a cell does not say (sampler, K, strategy, clips) is the product's recipe: `attention`, K = N / 8
-and S3-IV, which docs/results found to cost nothing (`keep`, `strategies`).
+What a cell does not say (sampler, K, strategy, clips) is the product's recipe: `attention`,
+K = N / 8 and S3-IV, which docs/results found to cost nothing (`keep`, `strategies`).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def repository(tmp_path):
         tiny = LvlmConfig.tiny()
         config = LvlmConfig(
             encoder,
-            SamplerConfig(response="encoder", site="after" if pool else "before"),
+            SamplerConfig("maxmin", response="encoder", site="after" if pool else "before"),
             AdapterConfig(queries="projector", width=32, pool=pool, newline=pool),
             tiny.decoder,
         )

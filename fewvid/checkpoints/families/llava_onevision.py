@@ -49,7 +49,8 @@ def read_config(hf: Any, pictures: dict[str, Any]) -> LvlmConfig:
     """Raises UserError for a setting that fewvid's model has not."""
     encoder, decoder = llava.read_parts(hf, pictures)
     adapter = AdapterConfig(queries="projector", width=decoder.width, pool=True, newline=True)
-    return LvlmConfig(encoder, SamplerConfig("maxmin", site="after", response="encoder"), adapter, decoder)
+    sampler = SamplerConfig("maxmin", site="after", response="encoder")
+    return LvlmConfig(encoder, sampler, adapter, decoder)
 
 
 def write_config(c: LvlmConfig) -> dict[str, Any]:
