@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from fewvid.models.attention import attention
 from fewvid.models.config import DecoderConfig
+from fewvid.models.remat import rematerialised
 from fewvid.models.rotary import frequencies, rotate
 
 
@@ -107,7 +108,7 @@ class Decoder(nn.Module):
 
     config: DecoderConfig
     dtype: Any = jnp.float32
-    remat: bool = False
+    remat: str = "none"  # one of `models.remat.NAMES`
     unrolled: bool = False
 
     def setup(self) -> None:
@@ -117,7 +118,7 @@ class Decoder(nn.Module):
         )
         if not c.tie_embeddings:
             self.head = self.param("head", nn.initializers.normal(0.02), (c.width, c.vocab_size))
-        block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        block = rematerialised(Block, self.remat)
         if self.unrolled:
             self.layers = [block(c, self.dtype) for _ in range(c.depth)]
         else:

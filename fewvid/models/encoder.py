@@ -17,6 +17,7 @@ import numpy as np
 
 from fewvid.models.attention import attention, probabilities
 from fewvid.models.config import EncoderConfig
+from fewvid.models.remat import rematerialised
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": partial(nn.gelu, approximate=False),
@@ -81,7 +82,7 @@ class Encoder(nn.Module):
 
     config: EncoderConfig
     dtype: Any = jnp.float32
-    remat: bool = False
+    remat: str = "none"  # one of `models.remat.NAMES`
 
     @nn.compact
     def __call__(self, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -100,7 +101,7 @@ class Encoder(nn.Module):
         x = x + self.param("position", nn.initializers.normal(0.02), shape).astype(self.dtype)
         if c.pre_norm:
             x = nn.LayerNorm(c.norm_eps, dtype=self.dtype, name="norm_pre")(x)
-        block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        block = rematerialised(Block, self.remat)
         layers = nn.scan(
             block,
             variable_axes={"params": 0},
