@@ -182,6 +182,8 @@ def config(stages: Sequence[Config], *, start: Size | str, chosen: Size) -> Conf
     return ConfigDict(
         {
             "seed": 0,
+            "compute_dtype": "float32",
+            "remat": "none",
             "init_from": start if isinstance(start, str) else "",
             "model": {} if isinstance(start, str) else start.model.to_dict(),
             "mesh": asdict(MeshConfig()),
