@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fewvid.training.stage import OptimizerConfig, RunConfig, StageConfig, WorldConfig
 
 WORLD = "shapes:"
+TO_BE_GIVEN = "<your "  # begins what stands for a manifest that a config leaves to the user
 COMPUTE_DTYPES = ("float32", "bfloat16")
 PARTS = ("encoder", "adapter", "decoder")
 FOLDERS = ("train", "validation", "test")
@@ -45,6 +46,12 @@ def check_run(run: RunConfig) -> None:
         if (got := getattr(run, key)) not in known:
             raise UserError(
                 f"config.{key} is {got!r}, wanted one of {', '.join(known)}.{closest(got, known)}"
+            )
+    if run.expects:
+        model_of(run.expects, "config.expects")
+        if run.model:
+            raise UserError(
+                "config.expects says what init_from holds; with config.model it is empty"
             )
     if not run.stages:
         raise UserError("config.stages is empty: a run needs at least one stage")
