@@ -24,6 +24,7 @@ from fewvid.models.cross_entropy import chunk_of, cross_entropy
 from fewvid.models.decoder import Cache, Decoder
 from fewvid.models.encoder import Encoder
 from fewvid.models.projector import Projector
+from fewvid.models.spread import spread
 
 Params = dict[str, Any]
 Batch = Mapping[str, jax.Array]
@@ -60,8 +61,9 @@ class Lvlm(nn.Module):
         return Features(split(tokens), split(response))
 
     def see(self, features: Features, times: jax.Array, sample: Any) -> Visual:
-        tokens = features.tokens.astype(self.dtype)
-        return self.adapter(tokens, features.response.astype(jnp.float32), times, sample)
+        tokens = spread(features.tokens.astype(self.dtype))
+        seen = self.adapter(tokens, features.response.astype(jnp.float32), times, sample)
+        return seen._replace(tokens=spread(seen.tokens))
 
     def read(
         self,
@@ -277,7 +279,7 @@ def answer_logits(config: LvlmConfig, params: Params, batch: Batch, **options: A
 def answer_hidden(config: LvlmConfig, params: Params, batch: Batch, **options: Any) -> jax.Array:
     """float[B,A,D] at the batch's answer_positions alone; options as for `forward`."""
     hidden, _ = forward(config, params, batch, **options)
-    return jnp.take_along_axis(hidden, batch["answer_positions"][..., None], axis=1)
+    return spread(jnp.take_along_axis(hidden, batch["answer_positions"][..., None], axis=1))
 
 
 def loss(
