@@ -1,11 +1,14 @@
 """Temporaries and traffic of a step where no compiler can say: from shapes alone.
 
-For chips that this machine cannot compile for. It takes attention to hold no scores (cuDNN's), the
-weights to be gathered layer by layer over `fsdp`, their gradients to be scattered there and summed
-over `data`, and activations to be summed over `tensor` four times a layer.
+For chips that this machine cannot compile for, and to search. It takes weights to be gathered layer
+by layer over `fsdp`, their gradients to be scattered there and summed over `data`, and activations
+to be summed over `tensor` four times a layer; of encoder, adapter and decoder each has the memory
+to itself in its turn. Beside compiled programs see docs/pods.md.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 
@@ -16,40 +19,59 @@ from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
 from fewvid.training.work import trains
 
+SCORE = 6  # bytes that an attention score takes: in float32, and in what is multiplied with
 IN_FLIGHT = 2  # layers whose weights are gathered at once: one is read while the next comes
 
 
 def temporaries(
-    plan: StagePlan, run: RunConfig, model: LvlmConfig, mesh: dict[str, int], trained: int
+    plan: StagePlan,
+    run: RunConfig,
+    model: LvlmConfig,
+    mesh: Mapping[str, int],
+    trained: int,
+    scores: bool,
 ) -> int:
-    """Bytes of one chip beside what is held between steps. trained: weights that it updates."""
-    c, e, size = model.decoder, model.encoder, jnp.dtype(run.compute_dtype).itemsize
+    """Bytes of one chip beside what is held between steps.
+
+    trained: weights that it updates; scores: whether attention holds its scores.
+    """
+    c, size, tensor = model.decoder, jnp.dtype(run.compute_dtype).itemsize, mesh["tensor"]
     rows = plan.shape.batch_size // (mesh["data"] * mesh["fsdp"])
-    tokens = rows * plan.shape.length
-    wide = (2 * c.heads + 2 * c.kv_heads) * c.head_dim + 3 * c.mlp_width + 4 * c.width
-    inputs, inside = c.width, wide // mesh["tensor"]
-    kept = {"full": inputs, "products": inputs + inside * 2 // 3, "none": inputs + inside}
-    activations = size * tokens * (c.depth * kept[run.remat] + inside * 2)
-    layer = c.width * ((2 * c.heads + 2 * c.kv_heads) * c.head_dim + 3 * c.mlp_width)
-    weights = IN_FLIGHT * size * layer // mesh["tensor"]
-    gradients = 4 * trained
+    frames, length = rows * plan.shape.frames, plan.shape.length
+    projected = (2 * c.heads + 2 * c.kv_heads) * c.head_dim + 3 * c.mlp_width
+    inside = (projected + 4 * c.width) // tensor
+    kept = {"full": 0, "products": inside * 2 // 3, "none": inside}[run.remat]
+    decoder = size * rows * length * (c.depth * (c.width + kept) + 2 * inside)
+    if scores:
+        layers = c.depth if run.remat == "none" else 1
+        decoder += layers * SCORE * rows * c.heads // tensor * length**2
+    weights = IN_FLIGHT * size * c.width * projected // tensor
     chunk = chunk_of(plan.shape.answers, c.vocab_size)
-    scores = 3 * 4 * rows * chunk * c.vocab_size // mesh["tensor"]
-    frames = rows * plan.shape.frames
-    seen = frames * (e.tokens + e.cls_token)
-    encoder = size * seen * (6 * e.width + 2 * e.mlp_width)
-    if trains(plan, "encoder"):
-        of_layer = e.width if run.remat == "full" else 6 * e.width + 2 * e.mlp_width
-        encoder += size * seen * e.depth * of_layer
-    adapter = size * frames * e.tokens * 8 * model.adapter.width
-    return int(activations + weights + gradients + scores + encoder + adapter)
+    judged = 3 * 4 * rows * chunk * c.vocab_size // tensor
+    adapter = size * frames * model.encoder.tokens * 8 * model.adapter.width
+    encoder = _encoder(plan, run, model, frames, scores)
+    return 4 * trained + weights + judged + max(encoder, adapter, decoder)
+
+
+def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, frames: int, scores: bool) -> int:
+    e, size = model.encoder, jnp.dtype(run.compute_dtype).itemsize
+    length = e.tokens + e.cls_token
+    attends, maps = 5 * e.width, 2 * e.width + 2 * e.mlp_width
+    tokens = size * frames * length
+    held = SCORE * frames * e.heads * length**2 if scores else 0
+    of_layer = max(tokens * attends + held, tokens * maps)
+    if not trains(plan, "encoder"):
+        return of_layer
+    if run.remat == "none":
+        return e.depth * (tokens * (attends + maps) + held)
+    return e.depth * tokens * e.width + 2 * of_layer
 
 
 def links(
     plan: StagePlan,
     run: RunConfig,
     model: LvlmConfig,
-    mesh: dict[str, int],
+    mesh: Mapping[str, int],
     counted: dict[str, tuple[int, int]],
 ) -> dict[str, Sent]:
     """What leaves one chip in a step, by kind. counted: weights (that train, in all) by part."""

@@ -31,14 +31,20 @@ class Work:
     memory: float
 
 
-def of_step(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> dict[str, Work]:
-    """{encoder, sampler, adapter, decoder} of a step of the stage's largest K."""
+def of_step(
+    plan: StagePlan, run: RunConfig, model: LvlmConfig, scores: bool = True
+) -> dict[str, Work]:
+    """{encoder, sampler, adapter, decoder} of a step of the stage's largest K.
+
+    scores: whether attention takes its scores through memory, as all but cuDNN's does.
+    """
+    each = SCORES if scores else 0
     rows = plan.shape.batch_size
     parts = {
-        "encoder": _encoder(plan, run, model),
+        "encoder": _encoder(plan, run, model, each),
         "sampler": _sampler(plan, model),
         "adapter": _adapter(plan, run, model),
-        "decoder": _decoder(plan, run, model),
+        "decoder": _decoder(plan, run, model, each),
     }
     return {
         name: Work(rows * work.useful, rows * work.done, rows * work.memory)
@@ -51,7 +57,7 @@ def trains(plan: StagePlan, part: str) -> bool:
     return any(path.startswith(f"{part}/") for path in plan.trainable)
 
 
-def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> Work:
+def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> Work:
     c, frames = model.encoder, plan.shape.frames
     if plan.stage.cache_features:
         return Work(0, 0, 0)
@@ -67,7 +73,7 @@ def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> Work:
         )
         passes, useful = 3 + (run.remat == "full"), 1 + 2 * blocks / c.depth
     wide = 2 * (4 * c.width + c.mlp_width) + 4 * c.width
-    moved = _bytes(run) * frames * length * c.depth * wide + SCORES * scores
+    moved = _bytes(run) * frames * length * c.depth * wide + each * scores
     return Work(useful * once, passes * once, passes * moved)
 
 
@@ -85,7 +91,7 @@ def _adapter(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> Work:
     return Work(passes * once, passes * once, passes * _bytes(run) * tokens * c.width)
 
 
-def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> Work:
+def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> Work:
     c, length, answers = model.decoder, plan.shape.length, plan.shape.answers
     one = 2 * c.width * c.vocab_size
     layers, head = flops.decoder(model, length) - one, answers * one
@@ -97,7 +103,7 @@ def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> Work:
     passes_over = passes + (run.remat == "full")
     heads = (2 * c.heads + 2 * c.kv_heads) * c.head_dim
     wide = heads + 5 * c.mlp_width + 8 * c.width
-    moved = _bytes(run) * length * c.depth * wide + SCORES * c.depth * c.heads * length**2
+    moved = _bytes(run) * length * c.depth * wide + each * c.depth * c.heads * length**2
     moved = passes_over * moved + 8 * passes * answers * c.vocab_size
     return Work(passes * (layers + head), done, moved)
 
