@@ -5,7 +5,8 @@
 
 The step of each stage is compiled for the slice (v4, v5e, v5p, v6e: by libtpu, which needs no TPU;
 cpu:N: by N made-up devices) with nothing of the model allocated; for a GPU (gpu:h200x8) all is by
-formulas. Any key of the config can be set, as for `train`.
+formulas. Any key of the config can be set, as for `train`. --search compiles nothing: it says which
+settings fit by formulas, the best first, and how to plan one of them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import argparse
 import json
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewvid.commands import places
 from fewvid.commands.configs import read_config, with_overrides
+from fewvid.errors import UserError
 
 if TYPE_CHECKING:
     from fewvid.parallel.topology import Topology
@@ -31,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--topology", required=True, help="v5e:16x16, v5p:4x4x8, cpu:8, gpu:h200x8 and the like"
+    )
+    parser.add_argument(
+        "--search", action="store_true", help="try meshes, rows a chip and remat by formulas alone"
     )
     parser.add_argument("--json", type=places.path, metavar="F", help="write all numbers to F too")
     with_overrides(parser)
@@ -62,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
     mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, topologies.devices(topology))
     shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
     plans = make_plan(wanted.stages, model, shapes, mesh)
+    if args.search:
+        return _search(plans, wanted, model, topology, mesh.size, shapes, args.json)
     whole: list[str] = []
     found = []
     for plan in plans:
@@ -74,6 +82,41 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         said = _as_json(args.config, topology, dict(mesh.shape), wanted, found, sorted(set(whole)))
         args.json.expanduser().write_text(json.dumps(said, indent=1) + "\n")
+    return 0
+
+
+def _search(
+    plans: list[Any],
+    wanted: Any,
+    model: Any,
+    topology: Topology,
+    devices: int,
+    shapes: Any,
+    json_file: Path | None,
+) -> int:
+    import dataclasses
+
+    from fewvid.commands.plan_page import found_page
+    from fewvid.training import trainable as subtree
+    from fewvid.training.forecast import holds_scores
+    from fewvid.training.search import search
+
+    if topology.chip is None:
+        raise UserError(
+            f"--search needs the figures of a chip, and {topology.name} has none; name a slice "
+            "such as v5e:16x16 or gpu:h200x8"
+        )
+    stages = []
+    for plan in plans:
+        counted = subtree.count(shapes, plan.trainable)
+        scores = holds_scores(topology, wanted)
+        best = search(plan, wanted, model, topology, devices, counted, scores)
+        print(found_page(plan, best, topology))
+        found = [dataclasses.asdict(one) | {"flags": one.flags(plan.index)} for one in best]
+        stages.append({"stage": plan.stage.name, "settings": found})
+    if json_file:
+        said = {"topology": topology.name, "stages": stages}
+        json_file.expanduser().write_text(json.dumps(said, indent=1) + "\n")
     return 0
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fewvid.parallel.topology import Topology
 from fewvid.training.forecast import Forecast
+from fewvid.training.plan import StagePlan
+from fewvid.training.search import Setting
 
 GIB = 2**30
+FEW = 5  # settings of a search that are shown
 
 
 def page(found: Forecast, topology: Topology, mesh: dict[str, int]) -> str:
@@ -28,6 +33,24 @@ def page(found: Forecast, topology: Topology, mesh: dict[str, int]) -> str:
     if not found.refused:
         lines.append(_line("sent", _links(found)))
     lines += _times(found, topology)
+    return "\n".join(lines) + "\n"
+
+
+def found_page(plan: StagePlan, best: Sequence[Setting], topology: Topology) -> str:
+    """The first few settings of a search, each with the flags that plan it."""
+    lines = [
+        f"{plan.stage.name} on {topology.name}: {len(best)} settings fit by formulas (nothing was "
+        f"compiled); the best of them{' are' if best else ': none, take a slice of more chips'}"
+    ]
+    for one in best[:FEW]:
+        lines.append(
+            _line(
+                f"{one.rate:.4g} rows/s",
+                f"{one.rows} rows a group, {one.bytes / GIB:.1f} GiB a device, {one.seconds:.3g} s "
+                f"a step (MFU {one.mfu:.0%}) if nothing overlaps:",
+            )
+        )
+        lines.append(_line("", one.flags(plan.index)))
     return "\n".join(lines) + "\n"
 
 

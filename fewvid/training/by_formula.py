@@ -72,7 +72,7 @@ def links(
     run: RunConfig,
     model: LvlmConfig,
     mesh: Mapping[str, int],
-    counted: dict[str, tuple[int, int]],
+    counted: Mapping[str, tuple[int, int]],
 ) -> dict[str, Sent]:
     """What leaves one chip in a step, by kind. counted: weights (that train, in all) by part."""
     size = jnp.dtype(run.compute_dtype).itemsize

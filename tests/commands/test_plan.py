@@ -98,3 +98,13 @@ def test_a_tpu_slice_that_is_not_there(planned):
     assert stage["hbm"] == 16 * 2**30
     assert stage["links"]["all-gather"]["bytes"] > 0
     assert "instruct on v5e:2x4: 8 chips" in said
+
+
+def test_search(planned):
+    flags = ["plan", "--config", "configs/instruct.py:qwen_0_5b", "--search", "--topology"]
+    said, found = planned(*flags, "gpu:h100x2")
+    (stage,) = found["stages"]
+    best = stage["settings"][0]
+    assert best["flags"] in said
+    assert said.count("--config.remat=") == 5
+    assert main([*flags, "cpu:8"]) == 2
