@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,11 +74,15 @@ def run(args: argparse.Namespace) -> int:
         return _search(plans, wanted, model, topology, mesh.size, shapes, args.json)
     whole: list[str] = []
     found = []
-    for plan in plans:
-        if topology.platform != "gpu":
-            print(f"compiling {plan.stage.name} ...", file=sys.stderr, flush=True)
-        found.append(forecast(plan, wanted, model, topology, mesh, whole.append))
-        print(page(found[-1], topology, dict(mesh.shape)), flush=True)
+    if topology.platform != "gpu":
+        names = ", ".join(plan.stage.name for plan in plans)
+        print(f"compiling {names}; minutes each for a large model", file=sys.stderr, flush=True)
+    # A compiler mostly keeps one core busy: stages are compiled beside each other.
+    with ThreadPoolExecutor(min(len(plans), os.cpu_count() or 1)) as pool:
+        one = partial(forecast, run=wanted, model=model, topology=topology, mesh=mesh)
+        for made in pool.map(partial(one, report=whole.append), plans):
+            found.append(made)
+            print(page(made, topology, dict(mesh.shape)), flush=True)
     if whole:
         print(f"kept whole on every chip, as no axis divides it: {len(set(whole))} arrays")
     if args.json:
