@@ -65,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     from fewvid.training.start import model_config
 
     wanted = parse(config)
-    model = model_of(wanted.expects, "config.expects") if wanted.expects else model_config(wanted)
+    there = Path(wanted.init_from).expanduser().exists()
+    expected = bool(wanted.expects) and not there  # the model that it starts from is yet to come
+    model = model_of(wanted.expects, "config.expects") if expected else model_config(wanted)
     sizes = wanted.mesh
     mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, topologies.devices(topology))
     shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))

@@ -6,6 +6,7 @@ nothing of the model is ever allocated.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from fewvid.data.batches import BatchShape
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig
 from fewvid.parallel.mesh import batch_sharding
@@ -69,7 +69,12 @@ class Compiled:
 def prepare(
     plan: StagePlan, run: RunConfig, model: LvlmConfig, mesh: Mesh, report: Any = None
 ) -> Stage:
-    """Describes the step of the stage's largest K. report: takes what cannot be split."""
+    """Describes the step of the stage's largest K. report: takes what cannot be split.
+
+    Of data that stays on the devices (`resident`) it is the step that is fed from the host: how
+    large such data are, shapes do not say.
+    """
+    plan = dataclasses.replace(plan, stage=dataclasses.replace(plan.stage, resident=False))
     params = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
     layout = shardings(mesh, params, **({"report": report} if report else {}))
     programs = stage_programs(plan, run, model, params, layout, VISUAL_ID, mesh)
@@ -77,24 +82,31 @@ def prepare(
     _, frozen = subtree.abstract_split(params, plan.trainable)
     frozen = jax.tree.map(_shaped, frozen, program.frozen_layout)
     rows = batch_sharding(mesh)
-    batch = {key: _shaped(leaf, rows) for key, leaf in batch_of(plan.shape).items()}
+    batch = {key: _shaped(leaf, rows) for key, leaf in batch_of(plan, model).items()}
     state = program.abstract
     held = Held(*map(_bytes, (state.trainable, frozen, state.optimizer, batch)))
     return Stage(program.step, (state, frozen, batch), held)
 
 
-def batch_of(shape: BatchShape) -> dict[str, jax.ShapeDtypeStruct]:
-    """The arrays of a batch of pixels, as `data.loader` makes them."""
-    rows, side = shape.batch_size, shape.image_size
-    ids, answers = (rows, shape.length), (rows, shape.answers)
+def batch_of(plan: StagePlan, model: LvlmConfig) -> dict[str, jax.ShapeDtypeStruct]:
+    """The arrays of a batch of `data.loader`: of pixels, or of what was encoded before."""
+    shape, e = plan.shape, model.encoder
+    rows, frames, side = shape.batch_size, shape.frames, shape.image_size
     of = jax.ShapeDtypeStruct
-    return {
-        "pixels": of((rows, shape.frames, side, side, 3), jnp.uint8),
-        "times": of((rows, shape.frames), jnp.float32),
-        "frame_mask": of((rows, shape.frames), jnp.bool_),
+    seen = {"pixels": of((rows, frames, side, side, 3), jnp.uint8)}
+    if plan.stage.cache_features:
+        seen = {
+            "feature_tokens": of((rows, frames, e.tokens, e.width), jnp.float16),
+            "feature_response": of((rows, frames, e.tokens), jnp.float32),
+        }
+    ids, answers = (rows, shape.length), (rows, shape.answers)
+    return seen | {
+        "times": of((rows, frames), jnp.float32),
+        "frame_mask": of((rows, frames), jnp.bool_),
         **{key: of(ids, jnp.int32) for key in ("tokens", "segments", "positions")},
         **{key: of(answers, jnp.int32) for key in ("answer_positions", "answer_tokens")},
         "answer_weights": of(answers, jnp.float32),
+        "sample": of((rows,), jnp.int32),
     }
 
 

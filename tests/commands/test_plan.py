@@ -31,8 +31,9 @@ def test_cpu_devices(planned):
     (stage,) = found["stages"]
     assert stage["fits"]
     held = stage["held"]
-    # a row a device: 4 frames of 32 x 32 pixels, 96 ids of three kinds, 8 answers of three
-    assert held["batch"] == 4 * 32 * 32 * 3 + 4 * (4 + 1) + 4 * (96 * 3 + 8 * 3)
+    # a row a device: 4 frames of 16 tokens encoded before, 96 ids of three kinds, 8 answers of
+    # three, a time and whether it is one of each frame, and where the row is from
+    assert held["batch"] == 4 * 16 * (32 * 2 + 4) + 4 * (96 * 3 + 8 * 3) + 4 * (4 + 1) + 4
     assert held["optimizer"] == 2 * held["trained"] + 8  # two moments, and a counter each
     assert stage["temporaries"] >= held["trained"]  # the gradients are there
     assert stage["links"]["all-gather"]["bytes"] > 0
