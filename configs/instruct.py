@@ -1,7 +1,8 @@
 """python -m fewvid train --config configs/instruct.py:shapes --workdir runs/instruct
 
 Stage 3: the adapter and the decoder, on images. It goes on from the model that
-`configs/pretrain.py:shapes` made in runs/pretrain, or from --config.init_from=DIR.
+`configs/pretrain.py:shapes` made in runs/pretrain, or from --config.init_from=DIR. Of a real size
+(`:vicuna_7b`, `:qwen_0_5b`) it has 32 frames, for images and videos of your own.
 """
 
 from ml_collections import ConfigDict
@@ -10,7 +11,8 @@ from fewvid.training import recipes
 
 
 def get_config(arg: str = "shapes") -> ConfigDict:
-    """arg: `tiny` (from random parameters) or `shapes`."""
+    """arg: `tiny` (from random parameters), `shapes`, `vicuna_7b` or `qwen_0_5b`."""
     size = recipes.size(arg)
+    sources = recipes.IMAGES_AND_VIDEOS if size.parts else recipes.IMAGES
     start = size if arg == "tiny" else "runs/pretrain/model"
-    return recipes.config([recipes.instruct(size)], start=start, chosen=size)
+    return recipes.config([recipes.instruct(size, sources)], start=start, chosen=size)

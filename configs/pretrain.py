@@ -10,7 +10,7 @@ from fewvid.training import recipes
 
 
 def get_config(arg: str = "shapes") -> ConfigDict:
-    """arg: `tiny` (from random parameters) or `shapes`."""
+    """arg: `tiny` (from random parameters), `shapes`, `vicuna_7b` or `qwen_0_5b`."""
     size = recipes.size(arg)
     start = size if arg == "tiny" else "runs/align/model"
     return recipes.config([recipes.pretrain(size)], start=start, chosen=size)

@@ -13,7 +13,7 @@ from fewvid.training import recipes
 
 def get_config(arg: str = "shapes") -> ConfigDict:
     """arg: `tiny` (to see that it runs) or `shapes` (the shipped model; minutes on a GPU)."""
-    size = recipes.size(arg)
+    size = recipes.size(arg, recipes.OF_THE_WORLD)
     stages = [recipes.from_nothing(size), recipes.albums(size)]
     config = recipes.config(stages, start=size, chosen=size)
     if arg == "shapes":

@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("fewvid.commands.chat", "answer a question about a video or a picture"),
     "inspect": ("fewvid.commands.inspect", "draw the tokens that are kept over the frames"),
     "train": ("fewvid.commands.train", "run a stage or a strategy from a config; resumable"),
+    "plan": (
+        "fewvid.commands.plan",
+        "what a run needs of chips that are not there, before renting",
+    ),
     "study": ("fewvid.commands.study", "run an experiment that tests a claim; writes its page"),
     "convert": ("fewvid.commands.convert", "import from Hugging Face, export to it, verify"),
     "bench": ("fewvid.commands.bench", "time the parts on this machine, beside transformers"),

@@ -101,6 +101,16 @@ def _llava(encoder: EncoderConfig, decoder: DecoderConfig) -> LvlmConfig:
 LONGEST = 32_768  # tokens of a prompt: all of 32 frames of 576
 CLIP_B_32 = _clip_encoder(224, 32, 768, 12, 12)
 CLIP_L_14_336 = _clip_encoder(336, 14, 1024, 24, 16)
+SIGLIP_SO400M = EncoderConfig(
+    image_size=384,
+    patch_size=14,
+    width=1152,
+    depth=27,
+    heads=16,
+    mlp_width=4304,
+    cls_token=False,
+    fit="bicubic",
+)
 QWEN_0_5B = DecoderConfig(
     vocab_size=151_936,
     width=896,

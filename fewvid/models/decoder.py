@@ -16,7 +16,9 @@ import jax.numpy as jnp
 
 from fewvid.models.attention import attention
 from fewvid.models.config import DecoderConfig
+from fewvid.models.remat import rematerialised
 from fewvid.models.rotary import frequencies, rotate
+from fewvid.models.spread import spread
 
 
 class Cache(NamedTuple):
@@ -91,12 +93,11 @@ class Block(nn.Module):
             )
             k, v = cache.k.astype(self.dtype), cache.v.astype(self.dtype)
         y = attention(q, k, v, mask=mask).reshape(batch, length, -1)
-        x = x + dense(c.width, "attention_out", c.out_bias)(y)
+        x = spread(x + dense(c.width, "attention_out", c.out_bias)(y))
         y = norm("norm2")(x)
         gate = nn.silu(dense(c.mlp_width, "mlp_gate", c.mlp_bias)(y))
         y = gate * dense(c.mlp_width, "mlp_in", c.mlp_bias)(y)
-        x = x + dense(c.width, "mlp_out", c.mlp_bias)(y)
-        return x, cache
+        return spread(x + dense(c.width, "mlp_out", c.mlp_bias)(y)), cache
 
 
 class Decoder(nn.Module):
@@ -107,7 +108,7 @@ class Decoder(nn.Module):
 
     config: DecoderConfig
     dtype: Any = jnp.float32
-    remat: bool = False
+    remat: str = "none"  # one of `models.remat.NAMES`
     unrolled: bool = False
 
     def setup(self) -> None:
@@ -117,7 +118,7 @@ class Decoder(nn.Module):
         )
         if not c.tie_embeddings:
             self.head = self.param("head", nn.initializers.normal(0.02), (c.width, c.vocab_size))
-        block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        block = rematerialised(Block, self.remat)
         if self.unrolled:
             self.layers = [block(c, self.dtype) for _ in range(c.depth)]
         else:
@@ -150,6 +151,7 @@ class Decoder(nn.Module):
         if self.config.window is not None:
             keys = positions if cache is None else jnp.arange(cache.length)[None]
             mask = mask & near(positions, keys, self.config.window)
+        embeddings = spread(embeddings)
         if isinstance(self.layers, nn.Module):
             x, cache = self.layers(embeddings, positions, mask, cache)
         else:

@@ -17,6 +17,8 @@ import numpy as np
 
 from fewvid.models.attention import attention, probabilities
 from fewvid.models.config import EncoderConfig
+from fewvid.models.remat import rematerialised
+from fewvid.models.spread import spread
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": partial(nn.gelu, approximate=False),
@@ -51,9 +53,9 @@ class Block(nn.Module):
         response = jax.lax.cond(
             gives_response, lambda: received(q, k, c.cls_token), lambda: response
         )
-        x = x + dense(c.width, "attention_out")(attention(q, k, v).reshape(x.shape))
+        x = spread(x + dense(c.width, "attention_out")(attention(q, k, v).reshape(x.shape)))
         y = ACTIVATIONS[c.activation](dense(c.mlp_width, "mlp_in")(norm("norm2")(x)))
-        x = x + dense(c.width, "mlp_out")(y)
+        x = spread(x + dense(c.width, "mlp_out")(y))
         return (x, response), None
 
 
@@ -81,7 +83,7 @@ class Encoder(nn.Module):
 
     config: EncoderConfig
     dtype: Any = jnp.float32
-    remat: bool = False
+    remat: str = "none"  # one of `models.remat.NAMES`
 
     @nn.compact
     def __call__(self, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -100,7 +102,8 @@ class Encoder(nn.Module):
         x = x + self.param("position", nn.initializers.normal(0.02), shape).astype(self.dtype)
         if c.pre_norm:
             x = nn.LayerNorm(c.norm_eps, dtype=self.dtype, name="norm_pre")(x)
-        block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        x = spread(x)
+        block = rematerialised(Block, self.remat)
         layers = nn.scan(
             block,
             variable_axes={"params": 0},

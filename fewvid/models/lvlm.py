@@ -20,9 +20,11 @@ from fewvid.models import decoder as decoding
 from fewvid.models.adapter import Adapter, Visual
 from fewvid.models.attention import segment_mask
 from fewvid.models.config import LvlmConfig, candidates, kept_tokens
+from fewvid.models.cross_entropy import chunk_of, cross_entropy
 from fewvid.models.decoder import Cache, Decoder
 from fewvid.models.encoder import Encoder
 from fewvid.models.projector import Projector
+from fewvid.models.spread import spread
 
 Params = dict[str, Any]
 Batch = Mapping[str, jax.Array]
@@ -40,7 +42,7 @@ class Lvlm(nn.Module):
 
     config: LvlmConfig
     dtype: Any = jnp.float32
-    remat: bool = False
+    remat: str = "none"  # one of `models.remat.NAMES`
     unrolled: bool = False  # the decoder's layers, see `models.decoder`
 
     def setup(self) -> None:
@@ -59,8 +61,9 @@ class Lvlm(nn.Module):
         return Features(split(tokens), split(response))
 
     def see(self, features: Features, times: jax.Array, sample: Any) -> Visual:
-        tokens = features.tokens.astype(self.dtype)
-        return self.adapter(tokens, features.response.astype(jnp.float32), times, sample)
+        tokens = spread(features.tokens.astype(self.dtype))
+        seen = self.adapter(tokens, features.response.astype(jnp.float32), times, sample)
+        return seen._replace(tokens=spread(seen.tokens))
 
     def read(
         self,
@@ -120,7 +123,7 @@ def init(config: LvlmConfig, rng: jax.Array) -> Params:
 
 
 def _apply(
-    config: LvlmConfig, params: Params, method: str, dtype: Any, remat: bool = False
+    config: LvlmConfig, params: Params, method: str, dtype: Any, remat: str = "none"
 ) -> Callable[..., Any]:
     """One method of `Lvlm` on these parameters; it returns what that method returns."""
     module = Lvlm(config, dtype, remat, is_unrolled(params))
@@ -148,7 +151,7 @@ def encode(
     pixels: jax.Array,
     *,
     dtype: Any = jnp.float32,
-    remat: bool = False,
+    remat: str = "none",
 ) -> Features:
     """pixels uint8[B,T,H,W,3] -> Features. Needs params["encoder"] alone."""
     return _apply(config, params, "encode", dtype, remat)(pixels)
@@ -222,7 +225,7 @@ def forward(
     sampler: str | None = None,
     rng: jax.Array | None = None,
     dtype: Any = jnp.float32,
-    remat: bool = False,
+    remat: str = "none",
     visual_id: int = 4,
     cache: Cache | None = None,
 ) -> tuple[jax.Array, Cache | None]:
@@ -270,9 +273,14 @@ def logits(
 
 def answer_logits(config: LvlmConfig, params: Params, batch: Batch, **options: Any) -> jax.Array:
     """float32[B,A,V] at the batch's answer_positions alone; options as for `forward`."""
-    hidden, _ = forward(config, params, batch, **options)
-    at = jnp.take_along_axis(hidden, batch["answer_positions"][..., None], axis=1)
+    at = answer_hidden(config, params, batch, **options)
     return logits(config, params, at, options.get("dtype", jnp.float32))
+
+
+def answer_hidden(config: LvlmConfig, params: Params, batch: Batch, **options: Any) -> jax.Array:
+    """float[B,A,D] at the batch's answer_positions alone; options as for `forward`."""
+    hidden, _ = forward(config, params, batch, **options)
+    return spread(jnp.take_along_axis(hidden, batch["answer_positions"][..., None], axis=1))
 
 
 def loss(
@@ -281,14 +289,18 @@ def loss(
     """Mean cross-entropy over the answer tokens of the batch, float32, and its metrics.
 
     Metrics: `loss`, `accuracy` (answer tokens whose best guess is right) and `tokens` (their sum
-    of weights).
+    of weights). Scores are held for a chunk of the answers at a time, see `models.cross_entropy`.
     """
-    scores = answer_logits(config, params, batch, **options)
     target, weight = batch["answer_tokens"], batch["answer_weights"].astype(jnp.float32)
     total = jnp.maximum(weight.sum(), 1e-6)
-    chosen = jnp.take_along_axis(scores, target[..., None], axis=-1)[..., 0]
-    value = ((jax.nn.logsumexp(scores, axis=-1) - chosen) * weight).sum() / total
-    right = ((scores.argmax(-1) == target) * weight).sum() / total
+    each, right = cross_entropy(
+        answer_hidden(config, params, batch, **options),
+        target,
+        lambda hidden: logits(config, params, hidden, options.get("dtype", jnp.float32)),
+        chunk_of(target.shape[1], config.decoder.vocab_size),
+    )
+    value = (each * weight).sum() / total
+    right = (right * weight).sum() / total
     return value, {"loss": value, "accuracy": right, "tokens": weight.sum()}
 
 

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from fewvid.data.manifest import KINDS
 from fewvid.data.mixtures import Source
 from fewvid.errors import UserError, check_seed, closest
+from fewvid.models import remat
 from fewvid.training.sizes import model_of
 
 if TYPE_CHECKING:
     from fewvid.training.stage import OptimizerConfig, RunConfig, StageConfig, WorldConfig
 
 WORLD = "shapes:"
+TO_BE_GIVEN = "<your "  # begins what stands for a manifest that a config leaves to the user
+COMPUTE_DTYPES = ("float32", "bfloat16")
 PARTS = ("encoder", "adapter", "decoder")
 FOLDERS = ("train", "validation", "test")
 # The manifests of the miniature world, and which key says how many files they are about.
@@ -39,6 +42,17 @@ def check_run(run: RunConfig) -> None:
     check_seed(run.seed, "config.seed")
     if run.model:
         model_of(run.model, "config.model")
+    for key, known in (("compute_dtype", COMPUTE_DTYPES), ("remat", remat.NAMES)):
+        if (got := getattr(run, key)) not in known:
+            raise UserError(
+                f"config.{key} is {got!r}, wanted one of {', '.join(known)}.{closest(got, known)}"
+            )
+    if run.expects:
+        model_of(run.expects, "config.expects")
+        if run.model:
+            raise UserError(
+                "config.expects says what init_from holds; with config.model it is empty"
+            )
     if not run.stages:
         raise UserError("config.stages is empty: a run needs at least one stage")
     names = [stage.name for stage in run.stages]

@@ -1,115 +1,49 @@
-"""The stages and strategies of the built-in world as data: what configs/*.py are made of.
+"""The stages and strategies as data: what configs/*.py are made of.
 
-A config picks a size (`tiny` for tests, `shapes` for real) and lists stages; a strategy is such a
-list. Nothing here is known to the loop: a config of one's own needs none of it.
+A config picks a size (see `recipe_sizes`) and lists stages; a strategy is such a list. A size of
+the built-in world trains on that; of a real one the manifests are the user's own. Nothing here is
+known to the loop: a config of one's own needs none of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from fewvid.errors import UserError, closest
-from fewvid.models.config import (
-    AdapterConfig,
-    DecoderConfig,
-    EncoderConfig,
-    LvlmConfig,
-    SamplerConfig,
-)
-from fewvid.training.stage import MeshConfig, OptimizerConfig, WorldConfig
+from fewvid.training.limits import TO_BE_GIVEN
+from fewvid.training.recipe_sizes import OF_THE_WORLD, SHAPES, SIZES, Size, size
+from fewvid.training.stage import MeshConfig, OptimizerConfig
 
+__all__ = [
+    "OF_THE_WORLD",
+    "SHAPES",
+    "SIZES",
+    "Size",
+    "albums",
+    "align",
+    "config",
+    "demo",
+    "from_nothing",
+    "instruct",
+    "pretrain",
+    "size",
+    "video",
+]
 Config = Any  # an ml_collections.ConfigDict; what type a key has is not known to a type checker
 Sources = tuple[tuple[str, float], ...]  # (manifest, weight)
 IMAGE_CAPTIONS = "shapes:train/image_captions.json"
 IMAGES: Sources = (("shapes:train/images.json", 1.0),)
 VIDEOS: Sources = (("shapes:train/videos.json", 1.0),)
 IMAGES_AND_VIDEOS: Sources = (("shapes:train/images.json", 1.0), ("shapes:train/videos.json", 2.0))
-
-
-# The shipped model: K = 8 of N = 64 tokens of a frame, which are the adapter's queries.
-SHAPES = LvlmConfig(
-    EncoderConfig(),
-    SamplerConfig(keep=8),
-    AdapterConfig(queries="tokens", change=True),
-    DecoderConfig(vocab_size=256, depth=3),
-)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large a run of the built-in world is. steps: of each kind of stage, by name."""
-
-    model: LvlmConfig
-    world: WorldConfig
-    steps: Mapping[str, int]
-    batch_size: int
-    frames: int
-    questions: int
-    length: int  # bos, visual tokens, and 16 a question with its answer (at most that many)
-    blocks: int  # of the encoder, counted from its end, that pretrain trains
-    checkpoint_every: int
-    resident: bool  # whether stages with a frozen encoder keep their features on the device
-
-
-SIZES = {
-    "tiny": Size(
-        model=LvlmConfig.tiny(),
-        world=WorldConfig(clips=24, images=32),
-        steps={
-            "images": 10,
-            "albums": 10,
-            "align": 10,
-            "pretrain": 10,
-            "instruct": 12,
-            "video": 10,
-        },
-        batch_size=8,
-        frames=4,
-        questions=4,
-        length=96,
-        blocks=1,
-        checkpoint_every=4,
-        resident=False,
-    ),
-    "shapes": Size(
-        model=SHAPES,
-        world=WorldConfig(clips=2000, images=5000),
-        steps={
-            "images": 20_000,
-            "albums": 4000,
-            "align": 500,
-            "pretrain": 1000,
-            "instruct": 2000,
-            "video": 1000,
-        },
-        batch_size=48,
-        frames=8,
-        questions=8,
-        length=208,
-        blocks=3,
-        checkpoint_every=200,
-        resident=True,
-    ),
-}
-
+# What stands for them at a real size until the user names a manifest.
+_OWN = {IMAGES[0][0]: f"{TO_BE_GIVEN}images>", VIDEOS[0][0]: f"{TO_BE_GIVEN}videos>"}
+KEEP = 64  # K at a real size
 
 EXAM_CLIPS = {"tiny": 16, "full": 300}  # clips, and as many pictures, that a demo asks about
-
-
-def size(arg: str) -> Size:
-    """The size that a config's argument names. Raises UserError listing them."""
-    if arg not in SIZES:
-        known = ", ".join(SIZES)
-        raise UserError(
-            f"unknown config argument {arg!r}; write config.py:ARG with ARG one of {known}."
-            f"{closest(arg, SIZES)}"
-        )
-    return SIZES[arg]
 
 
 def from_nothing(chosen: Size) -> Config:
@@ -178,13 +112,23 @@ def demo(budget: str) -> Config:
 
 
 def config(stages: Sequence[Config], *, start: Size | str, chosen: Size) -> Config:
-    """A run. start: a size (random parameters of its model) or a model to go on from."""
+    """A run. start: a size (random parameters of its model) or a model to go on from.
+
+    A run of a real size computes in bfloat16, splits its parameters over all chips, and starts
+    from the imported model of its parts where it would else start from random parameters.
+    """
+    real = chosen.parts
+    if real and not isinstance(start, str):
+        start = real.folder
     return ConfigDict(
         {
             "seed": 0,
+            "compute_dtype": "bfloat16" if real else "float32",
+            "remat": "full" if real else "none",
             "init_from": start if isinstance(start, str) else "",
             "model": {} if isinstance(start, str) else start.model.to_dict(),
-            "mesh": asdict(MeshConfig()),
+            "expects": chosen.model.to_dict() if real else {},
+            "mesh": asdict(MeshConfig(data=1, fsdp=-1) if real else MeshConfig()),
             "world": asdict(chosen.world),
             "stages": tuple(stages),
         }
@@ -201,27 +145,36 @@ def _stage(
     resident: bool = False,
 ) -> Config:
     """frozen: whether the encoder is, so that each file is encoded once."""
-    steps = chosen.steps[name]
-    optimizer = OptimizerConfig(learning_rate=1e-3, warmup=min(50, steps // 5), weight_decay=0.01)
+    steps, real = chosen.steps[name], chosen.parts is not None
+    rate = chosen.learning_rates.get(name, 1e-3)
+    optimizer = OptimizerConfig(rate, warmup=min(50, steps // 5), weight_decay=0.01)
+    frames = chosen.picture_frames if sources == IMAGES else chosen.frames
+    length = chosen.length
+    if real:
+        length -= (chosen.frames - frames) * KEEP
+        sources = tuple((_OWN[manifest], weight) for manifest, weight in sources)
     values: dict[str, Any] = {
         "name": name,
         "trainable": trainable,
         "sources": tuple(_source(manifest, weight) for manifest, weight in sources),
         "steps": steps,
         "batch_size": chosen.batch_size,
-        "frames": chosen.frames,
+        "frames": frames,
         "keep": placeholder(object),  # one K, or several in a tuple
         "sampler": placeholder(str),
         "questions": chosen.questions,
-        "length": chosen.length,
-        "answers": 2 * chosen.questions,  # a word and the end
+        "length": length,
+        "answers": 128 if real else 2 * chosen.questions,  # else a word and the end
         "optimizer": asdict(optimizer),
-        "cache_features": frozen,
+        "cache_features": frozen and not real,  # more files than a host has room for
         "max_bad_fraction": 0.05,
         "resident": resident or (frozen and chosen.resident),
         "checkpoint_every": chosen.checkpoint_every,
     }
-    return ConfigDict(values)
+    made = ConfigDict(values)
+    if real:
+        made.keep = KEEP
+    return made
 
 
 def _source(manifest: str, weight: float) -> Config:

@@ -87,12 +87,21 @@ class WorldConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A whole run. Give `model` (sizes, random start) or `init_from` (a model), never both."""
+    """A whole run. Give `model` (sizes, random start) or `init_from` (a model), never both.
+
+    expects: the sizes that the model of `init_from` must have, of use while it is not there yet.
+    compute_dtype: of activations and of the products' inputs, of COMPUTE_DTYPES; what trains, its
+    gradients and its moments are float32 under either. remat: what of a layer is worked out again
+    on the way back, one of `models.remat.NAMES`.
+    """
 
     stages: tuple[StageConfig, ...]
     seed: int = 0
+    compute_dtype: str = "float32"
+    remat: str = "none"
     init_from: str = ""
     model: dict[str, Any] = field(default_factory=dict)
+    expects: dict[str, Any] = field(default_factory=dict)
     mesh: MeshConfig = MeshConfig()
     world: WorldConfig = WorldConfig()
 

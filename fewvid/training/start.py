@@ -20,8 +20,10 @@ from fewvid.data.tokenizer import train_tokenizer
 from fewvid.errors import UserError
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig
-from fewvid.training.limits import WORLD, is_of_world
+from fewvid.parallel.paths import flatten
+from fewvid.training.limits import TO_BE_GIVEN, WORLD, is_of_world
 from fewvid.training.progress import Display
+from fewvid.training.recipe_sizes import SIZES
 from fewvid.training.sizes import check_sizes, model_of
 from fewvid.training.stage import RunConfig
 
@@ -70,6 +72,12 @@ def check_sources(run: RunConfig, workdir: Path, *, of_world: bool) -> None:
             if is_of_world(source) != of_world or found in seen:
                 continue
             seen.add(found)
+            if str(source.manifest).startswith(TO_BE_GIVEN):
+                raise UserError(
+                    f"{where}: it trains on {source.manifest}: set "
+                    f"'--config.stages[{index}].sources[{number}].manifest=FILE' to a LLaVA JSON "
+                    "manifest"
+                )
             if not Path(found.manifest).is_file():
                 raise UserError(f"{where}: no manifest at {source.manifest}")
             try:
@@ -84,23 +92,47 @@ def model_config(run: RunConfig) -> LvlmConfig:
         return model_of(run.model, "config.model")
     directory = Path(run.init_from).expanduser()
     if run.init_from not in model_directory.packaged_models() and not directory.exists():
-        raise UserError(f"config.init_from: no model at {directory}{_made_by(directory)}")
+        raise UserError(f"config.init_from: no model at {directory}{_made_by(run, directory)}")
     directory = model_directory.resolve(run.init_from)
     config = model_directory.read_config(directory)
     check_sizes(config, str(directory / "config.json"))
+    if run.expects:
+        _check_expected(config, model_of(run.expects, "config.expects"), directory)
     return config
 
 
-def _made_by(directory: Path) -> str:
-    """Which run would make a model that is not there, as far as its path tells."""
+def _check_expected(found: LvlmConfig, expected: LvlmConfig, directory: Path) -> None:
+    """Raises UserError where a model has other parameters than the run was made for."""
+    theirs, ours = (
+        {path: leaf.shape for path, leaf in flatten(_shapes(config)).items()}
+        for config in (found, expected)
+    )
+    for path in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(path) != ours.get(path):
+            raise UserError(
+                f"config.init_from: the model at {directory} has {path} of {theirs.get(path)}, "
+                f"and config.expects makes it {ours.get(path)}; take another model, or set "
+                "config.expects to its sizes"
+            )
+
+
+def _shapes(config: LvlmConfig) -> dict:
+    return jax.eval_shape(lambda: lvlm.init(config, jax.random.key(0)))
+
+
+def _made_by(run: RunConfig, directory: Path) -> str:
+    """Which run would make a model that is not there, as far as its path and the sizes tell."""
     other = "set --config.init_from=DIR, or to the name of a packaged model, such as shapes"
+    name = next((n for n, s in SIZES.items() if s.model.to_dict() == run.expects), "shapes")
+    if (parts := SIZES[name].parts) and str(directory) == parts.folder:
+        return f"; first run {parts.command}, or {other}"
     if directory.name != "model":
         return f"; {other}"
     workdir = directory.parent
     config = Path("configs") / f"{workdir.name}.py"
     first = f"the run whose --workdir is {workdir}"
     if config.is_file():
-        first = f"python -m fewvid train --config {config}:shapes --workdir {workdir}"
+        first = f"python -m fewvid train --config {config}:{name} --workdir {workdir}"
     return f"; first run {first}, or {other}"
 
 

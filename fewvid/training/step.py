@@ -14,6 +14,7 @@ import optax
 from jax.sharding import Mesh
 
 from fewvid.models.attention import placed
+from fewvid.models.spread import rows_on
 from fewvid.parallel.mesh import HEADS, ROWS, batch_sharding, replicated
 from fewvid.training import trainable as subtree
 from fewvid.training.optimizer import optimizer_layout
@@ -81,7 +82,8 @@ def make_program(
         rng = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
         def objective(trained: Any):
-            return loss(subtree.merge(trained, frozen, trainable), batch, rng)
+            with rows_on(batch_sharding(mesh)):
+                return loss(subtree.merge(trained, frozen, trainable), batch, rng)
 
         with placed(mesh, ROWS, HEADS):
             (_, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.trainable)

@@ -19,10 +19,9 @@ from fewvid.data.features import FeatureStore
 from fewvid.data.loader import train_iterator
 from fewvid.data.media import BadSamples
 from fewvid.data.mixtures import Source, read_source
-from fewvid.data.narrow import narrow
 from fewvid.models import lvlm
 from fewvid.models.attention import backend, placed
-from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
+from fewvid.models.config import LvlmConfig
 from fewvid.parallel.mesh import HEADS, ROWS, batch_rows, batch_sharding, replicated
 from fewvid.parallel.sharding import place, shardings
 from fewvid.training import keeps
@@ -30,12 +29,11 @@ from fewvid.training import trainable as subtree
 from fewvid.training.checkpoints import StageCheckpoints, jsonable
 from fewvid.training.loop import train
 from fewvid.training.metrics import MetricsLog
-from fewvid.training.optimizer import make_optimizer, schedule
 from fewvid.training.plan import StagePlan
 from fewvid.training.progress import Display, OnStep, StepReport
 from fewvid.training.stage import RunConfig
+from fewvid.training.stage_programs import stage_programs
 from fewvid.training.start import locate
-from fewvid.training.step import make_program
 
 ENCODED_AT_ONCE = 256  # frames
 FRAMES = 8  # that a model trained on pictures alone looks at when it is shown a video
@@ -62,24 +60,10 @@ def train_stage(
     decoder, shape = model.decoder, plan.shape
     with placed(mesh, ROWS, HEADS):  # what is asked for and cannot be is refused before all work
         read = (shape.batch_size, shape.length, decoder.heads, decoder.head_dim)
-        kernel = backend(read, jnp.float32)
+        kernel = backend(read, run.compute_dtype)
     if kernel != "xla":
         shown.say(f"attention of the decoder: {kernel}")
-    programs = {
-        keep: make_program(
-            partial(_loss, model, plan, keep, chat.visual),
-            make_optimizer(stage.optimizer, stage.steps),
-            params,
-            layout,
-            plan.trainable,
-            mesh,
-            rate=schedule(stage.optimizer, stage.steps),
-            batch_layout={"row": batch_sharding(mesh), "table": replicated(mesh)}
-            if stage.resident
-            else None,
-        )
-        for keep in plan.keeps
-    }
+    programs = stage_programs(plan, run, model, params, layout, chat.visual, mesh)
     program = programs[plan.keeps[-1]]  # all differ in their step alone
     sources = [locate(source, run, workdir) for source in stage.sources]
     bad = BadSamples(stage.max_bad_fraction)
@@ -93,7 +77,7 @@ def train_stage(
 
     features = None
     if stage.cache_features:
-        features = _encode_all(plan, sources, model, params, mesh, shown, bad)
+        features = _encode_all(plan, sources, model, params, mesh, shown, bad, run.compute_dtype)
         tell()
     trained, frozen = subtree.split(params, plan.trainable)
     frozen = place(frozen, program.frozen_layout)
@@ -161,24 +145,6 @@ def train_stage(
     save_model(done, model, whole, tokenizer, run, plan)
 
 
-def _loss(
-    model: LvlmConfig,
-    plan: StagePlan,
-    keep: int,
-    visual_id: int,
-    params: Any,
-    batch: Any,
-    rng: jax.Array,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    if "table" in batch:
-        batch = resident.gather(batch["table"], batch["row"])
-    read = visual_tokens_per_frame(model, keep)
-    batch = narrow(batch, plan.shape, read, visual_id)
-    options: Any = {"keep": keep, "sampler": plan.stage.sampler, "visual_id": visual_id}
-    value, metrics = lvlm.loss(model, params, batch, rng=rng, **options)
-    return value, metrics | {"keep": jnp.float32(keep)}
-
-
 def _encode_all(
     plan: StagePlan,
     sources: Sequence[Source],
@@ -187,11 +153,14 @@ def _encode_all(
     mesh: Mesh,
     shown: Display,
     bad: BadSamples,
+    compute_dtype: str,
 ) -> FeatureStore:
     """The frozen encoder's outputs for every file of a stage; not saved, but made again."""
     rows = batch_sharding(mesh)
     encoder = {"encoder": params["encoder"]}
-    encode = jax.jit(partial(lvlm.encode, model), out_shardings=rows)
+    encode = jax.jit(
+        partial(lvlm.encode, model, dtype=jnp.dtype(compute_dtype)), out_shardings=rows
+    )
 
     def encode_pixels(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = encode(encoder, jax.device_put(pixels, rows))

@@ -116,7 +116,7 @@ def test_wrong_files_and_arguments():
     configs = REPOSITORY / "configs"
     with pytest.raises(UserError, match=r"Did you mean 's3_iv\.py'"):
         train.read_config(str(configs / "s3iv.py:tiny"), [])
-    with pytest.raises(UserError, match=r"one of tiny, shapes\. Did you mean 'tiny'"):
+    with pytest.raises(UserError, match=r"one of tiny, shapes, vic.* Did you mean 'tiny'"):
         train.read_config(str(configs / "s3_iv.py:tinny"), [])
 
 

@@ -1,4 +1,4 @@
-"""One training step over data=2, fsdp=2, tensor=2 is the step of a single device."""
+"""One training step over eight devices, however they are arranged, is that of a single one."""
 
 from functools import partial
 
@@ -72,20 +72,22 @@ def on_one(params):
     return take_steps(make_mesh(devices=jax.devices()[:1]), params)
 
 
-def test_eight_devices_equal_one(params, on_one):
+@pytest.mark.parametrize("sides", [(2, 2, 2), (1, 8, 1), (8, 1, 1), (1, 4, 2), (4, 1, 2)])
+def test_eight_devices_equal_one(params, on_one, sides):
     one, params_of_one, _ = on_one
-    many, params_of_many, state = take_steps(make_mesh(2, 2, 2), params)
+    many, params_of_many, state = take_steps(make_mesh(*sides), params)
     for a, b in zip(one, many, strict=True):
         assert a.keys() == b.keys() == {"loss", "accuracy", "tokens", "gradient_norm"}
         for name in a:
             assert a[name] == pytest.approx(b[name], abs=1e-5), name
     for path, value in params_of_one.items():
         np.testing.assert_allclose(params_of_many[path], value, atol=1e-5, err_msg=path)
-    # It really is spread out: a quarter of the matrix on each device, its moments alike.
+    # It really is spread out: a piece of the matrix on each device, its moments alike.
     for tree in (state.trainable, state.optimizer[1][0].mu):
         kernel = tree["decoder"]["layers"]["mlp_in"]["kernel"]
         depth, wide, narrow = kernel.shape
-        assert kernel.addressable_shards[0].data.shape == (depth, wide // 2, narrow // 2)
+        piece = depth, wide // sides[1], narrow // sides[2]
+        assert kernel.addressable_shards[0].data.shape == piece
 
 
 def test_frozen_layers_stay_bit_equal(params, on_one):

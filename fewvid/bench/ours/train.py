@@ -41,7 +41,7 @@ def load(size: Size) -> Callable[[Case], Ready]:
         def loss(params: Any, batch: Any, rng: jax.Array):
             options: dict[str, Any] = {"keep": keep, "rng": rng, "visual_id": weights.VISUAL_ID}
             dtype = jnp.dtype(size.dtype)
-            return lvlm.loss(size.model, params, batch, dtype=dtype, remat=True, **options)
+            return lvlm.loss(size.model, params, batch, dtype=dtype, remat="full", **options)
 
         program = make_program(
             loss,

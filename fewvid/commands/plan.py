@@ -1,0 +1,151 @@
+"""Says what a run will need of chips that are not there, before they are paid for.
+
+  python -m fewvid plan --config configs/instruct.py:vicuna_7b --topology v5e:16x16
+  python -m fewvid plan --config configs/s3_iv.py:tiny --topology cpu:8 --config.mesh.fsdp=4
+
+The step of each stage is compiled for the slice (v4, v5e, v5p, v6e: by libtpu, which needs no TPU;
+cpu:N: by N made-up devices) with nothing of the model allocated; for a GPU (gpu:h200x8) all is by
+formulas. Any key of the config can be set, as for `train`. --search compiles nothing: it says which
+settings fit by formulas, the best first, and how to plan one of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewvid.commands import places
+from fewvid.commands.configs import read_config, with_overrides
+from fewvid.errors import UserError
+
+if TYPE_CHECKING:
+    from fewvid.parallel.topology import Topology
+    from fewvid.training.forecast import Forecast
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `plan`."""
+    parser.add_argument(
+        "--config", required=True, metavar="FILE[:ARG]", help="such as configs/s3_iv.py:vicuna_7b"
+    )
+    parser.add_argument(
+        "--topology", required=True, help="v5e:16x16, v5p:4x4x8, cpu:8, gpu:h200x8 and the like"
+    )
+    parser.add_argument(
+        "--search", action="store_true", help="try meshes, rows a chip and remat by formulas alone"
+    )
+    parser.add_argument("--json", type=places.path, metavar="F", help="write all numbers to F too")
+    with_overrides(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plans every stage and prints it; 0 also where one does not fit, which is an answer."""
+    from fewvid.parallel import topology as topologies
+
+    topology = topologies.find(args.topology)
+    config = read_config(args.config, args.overrides)
+    if args.json:
+        places.check_file(args.json.expanduser(), "--json")
+    topologies.quiet()
+    import jax
+
+    from fewvid.commands.plan_page import page
+    from fewvid.models import lvlm
+    from fewvid.parallel.mesh import make_mesh
+    from fewvid.training.forecast import forecast
+    from fewvid.training.plan import make_plan
+    from fewvid.training.sizes import model_of
+    from fewvid.training.stage import parse
+    from fewvid.training.start import model_config
+
+    wanted = parse(config)
+    there = Path(wanted.init_from).expanduser().exists()
+    expected = bool(wanted.expects) and not there  # the model that it starts from is yet to come
+    model = model_of(wanted.expects, "config.expects") if expected else model_config(wanted)
+    sizes = wanted.mesh
+    mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, topologies.devices(topology))
+    shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
+    plans = make_plan(wanted.stages, model, shapes, mesh)
+    if args.search:
+        return _search(plans, wanted, model, topology, mesh.size, shapes, args.json)
+    whole: list[str] = []
+    found = []
+    if topology.platform != "gpu":
+        names = ", ".join(plan.stage.name for plan in plans)
+        print(f"compiling {names}; minutes each for a large model", file=sys.stderr, flush=True)
+    # A compiler mostly keeps one core busy: stages are compiled beside each other.
+    with ThreadPoolExecutor(min(len(plans), os.cpu_count() or 1)) as pool:
+        one = partial(forecast, run=wanted, model=model, topology=topology, mesh=mesh)
+        for made in pool.map(partial(one, report=whole.append), plans):
+            found.append(made)
+            print(page(made, topology, dict(mesh.shape)), flush=True)
+    if whole:
+        print(f"kept whole on every chip, as no axis divides it: {len(set(whole))} arrays")
+    if args.json:
+        said = _as_json(args.config, topology, dict(mesh.shape), wanted, found, sorted(set(whole)))
+        args.json.expanduser().write_text(json.dumps(said, indent=1) + "\n")
+    return 0
+
+
+def _search(
+    plans: list[Any],
+    wanted: Any,
+    model: Any,
+    topology: Topology,
+    devices: int,
+    shapes: Any,
+    json_file: Path | None,
+) -> int:
+    import dataclasses
+
+    from fewvid.commands.plan_page import found_page
+    from fewvid.training import trainable as subtree
+    from fewvid.training.forecast import holds_scores
+    from fewvid.training.search import search
+
+    if topology.chip is None:
+        raise UserError(
+            f"--search needs the figures of a chip, and {topology.name} has none; name a slice "
+            "such as v5e:16x16 or gpu:h200x8"
+        )
+    stages = []
+    for plan in plans:
+        counted = subtree.count(shapes, plan.trainable)
+        scores = holds_scores(topology, wanted)
+        best = search(plan, wanted, model, topology, devices, counted, scores)
+        print(found_page(plan, best, topology))
+        found = [dataclasses.asdict(one) | {"flags": one.flags(plan.index)} for one in best]
+        stages.append({"stage": plan.stage.name, "settings": found})
+    if json_file:
+        said = {"topology": topology.name, "stages": stages}
+        json_file.expanduser().write_text(json.dumps(said, indent=1) + "\n")
+    return 0
+
+
+def _as_json(
+    config: str,
+    topology: Topology,
+    mesh: dict[str, int],
+    wanted: Any,
+    found: list[Forecast],
+    whole: list[str],
+) -> dict[str, Any]:
+    import jax
+
+    return {
+        "config": config,
+        "topology": topology.name,
+        "chips": topology.chips,
+        "mesh": mesh,
+        "compute_dtype": wanted.compute_dtype,
+        "remat": wanted.remat,
+        "jax": jax.__version__,
+        "kept_whole": whole,
+        "stages": [one.to_dict() for one in found],
+    }

@@ -1,0 +1,132 @@
+"""Chips that need not be there, by name: `v5e:16x16`, `cpu:8`, `gpu:h200x8`.
+
+A TPU slice is libtpu's to describe, which compiles for it on any machine; CPU devices are made up
+by XLA; of GPUs there are the figures alone, as only a GPU compiles for a GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from fewvid.errors import UserError, closest
+from fewvid.parallel.chips import CHIPS, Chip
+
+KINDS = {
+    **{kind: f"{kind}:{shape}" for kind, shape in (("v4", "2x2x4"), ("v5e", "16x16"))},
+    **{kind: f"{kind}:{shape}" for kind, shape in (("v5p", "4x4x8"), ("v6e", "16x16"))},
+    "cpu": "cpu:8",
+    "gpu": "gpu:h200x8",
+}
+GPUS = tuple(name for name in CHIPS if name not in KINDS)
+QUIET = {
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_STDERR_LOG_LEVEL": "3",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # no chip is touched, so two plans do not disturb each other
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+INSTALL = 'pip install "jax[tpu]=={version}"'
+
+
+@dataclass(frozen=True)
+class Topology:
+    """chips of one kind. platform: tpu, cpu or gpu; chip: its figures, None where it has none."""
+
+    name: str
+    platform: str
+    chips: int
+    chip: Chip | None
+
+
+def find(name: str) -> Topology:
+    """The topology of that name. Raises UserError that says which there are."""
+    kind, colon, shape = name.partition(":")
+    if kind not in KINDS or not colon:
+        raise UserError(
+            f"--topology is {name!r}, wanted one such as {', '.join(KINDS.values())}."
+            f"{closest(kind, KINDS)}"
+        )
+    if kind == "cpu":
+        return Topology(name, "cpu", _count(name, shape, 4096), None)
+    if kind == "gpu":
+        model, _, count = shape.rpartition("x")
+        if model not in GPUS:
+            raise UserError(
+                f"--topology is {name!r}, wanted a GPU of {', '.join(GPUS)} and how many of one "
+                f"host, such as {KINDS['gpu']}.{closest(model, GPUS)}"
+            )
+        chip = CHIPS[model]
+        return Topology(name, "gpu", _count(name, count, chip.largest), chip)
+    sides = 3 if kind in ("v4", "v5p") else 2
+    if not re.fullmatch(rf"[1-9]\d*(x[1-9]\d*){{{sides - 1}}}", shape):
+        raise UserError(
+            f"--topology is {name!r}, wanted {sides} sides of a {kind} slice, as {KINDS[kind]}"
+        )
+    chips = math.prod(map(int, shape.split("x")))
+    if chips > CHIPS[kind].largest:
+        raise UserError(
+            f"--topology {name} has {chips} chips, and a pod of {kind} has {CHIPS[kind].largest}"
+        )
+    return Topology(name, "tpu", chips, CHIPS[kind])
+
+
+def quiet() -> None:
+    """Sets what keeps libtpu from looking for chips, and compilers from talking of it.
+
+    To be called before jax is imported. What the user has set stays.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def devices(topology: Topology) -> Sequence[Any]:
+    """Its devices, to make a mesh of (two a chip on v4, one elsewhere).
+
+    Raises UserError where this machine cannot describe them, or the slice does not exist.
+    """
+    return _tpu(topology) if topology.platform == "tpu" else _cpu(topology.chips)
+
+
+def _tpu(topology: Topology) -> Sequence[Any]:
+    import jax
+    from jax.experimental import topologies
+
+    if importlib.util.find_spec("libtpu") is None:
+        raise UserError(
+            f"--topology {topology.name} needs libtpu, which compiles for TPUs on any machine: "
+            f"{INSTALL.format(version=jax.__version__)}"
+        )
+    try:
+        found = topologies.get_topology_desc(platform="tpu", topology_name=topology.name)
+    except RuntimeError as error:
+        raise UserError(f"--topology {topology.name}: libtpu has no such slice: {error}") from None
+    return found.devices
+
+
+def _cpu(count: int) -> Sequence[Any]:
+    import jax
+
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with suppress(RuntimeError):  # jax has begun: there are as many as there are
+            jax.config.update("jax_num_cpu_devices", count)
+    found = jax.devices("cpu")
+    if len(found) < count:
+        raise UserError(
+            f"--topology cpu:{count}: this process has {len(found)} CPU devices already"
+        )
+    return found[:count]
+
+
+def _count(name: str, text: str, most: int) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise UserError(f"--topology is {name!r}: the number of chips must be 1 to {most}")
+    return int(text)

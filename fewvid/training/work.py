@@ -1,0 +1,121 @@
+"""What a step of a stage does: operations and memory traffic by part, counted from shapes.
+
+`useful` is what the model asks for: a product forwards, its two gradients where they are needed,
+attention causal. `done` is what the program does: it works out again what `remat` says and the
+chunks of scores, multiplies the whole square of attention, and goes back through every layer of an
+encoder of which any trains. Memory: weights, and what goes in and out of the products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from fewvid.models import flops
+from fewvid.models.config import LvlmConfig
+from fewvid.models.cross_entropy import chunk_of
+from fewvid.training.plan import StagePlan
+from fewvid.training.stage import RunConfig
+
+MOMENTS = 7 * 4  # bytes of a weight's update: it, its gradient and two moments in, all but one out
+SCORES = 12  # bytes of one attention score, in and out: float32, then the 16 bits multiplied with
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of a step over all its rows: operations, and bytes in and out of memory."""
+
+    useful: float
+    done: float
+    memory: float
+
+
+def of_step(
+    plan: StagePlan, run: RunConfig, model: LvlmConfig, scores: bool = True
+) -> dict[str, Work]:
+    """{encoder, sampler, adapter, decoder} of a step of the stage's largest K.
+
+    scores: whether attention takes its scores through memory, as all but cuDNN's does.
+    """
+    each = SCORES if scores else 0
+    rows = plan.shape.batch_size
+    parts = {
+        "encoder": _encoder(plan, run, model, each),
+        "sampler": _sampler(plan, model),
+        "adapter": _adapter(plan, run, model),
+        "decoder": _decoder(plan, run, model, each),
+    }
+    return {
+        name: Work(rows * work.useful, rows * work.done, rows * work.memory)
+        for name, work in parts.items()
+    }
+
+
+def trains(plan: StagePlan, part: str) -> bool:
+    """Whether a stage trains any of a part."""
+    return any(path.startswith(f"{part}/") for path in plan.trainable)
+
+
+def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> Work:
+    c, frames = model.encoder, plan.shape.frames
+    if plan.stage.cache_features:
+        return Work(0, 0, 0)
+    once = frames * flops.encoder(model)
+    length = c.tokens + c.cls_token
+    scores = frames * c.depth * c.heads * length**2
+    passes, useful = 1, 1.0
+    if trains(plan, "encoder"):
+        blocks = max(
+            rows[1] - rows[0] if rows else c.depth
+            for path, rows in plan.trainable.items()
+            if path.startswith("encoder/")
+        )
+        passes, useful = 3 + (run.remat == "full"), 1 + 2 * blocks / c.depth
+    wide = 2 * (4 * c.width + c.mlp_width) + 4 * c.width
+    moved = _bytes(run) * frames * length * c.depth * wide + each * scores
+    return Work(useful * once, passes * once, passes * moved)
+
+
+def _sampler(plan: StagePlan, model: LvlmConfig) -> Work:
+    name = plan.stage.sampler or model.sampler.name
+    once = plan.shape.frames * flops.sampler(model, plan.keeps[-1], name)
+    return Work(once, once, 0)
+
+
+def _adapter(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> Work:
+    frames, c = plan.shape.frames, model.adapter
+    once = flops.adapter(model, plan.keeps[-1], frames)
+    passes = 3 if trains(plan, "adapter") or trains(plan, "encoder") else 1
+    tokens = frames * (4 * model.encoder.tokens + 16 * plan.shape.visual_tokens_per_frame)
+    return Work(passes * once, passes * once, passes * _bytes(run) * tokens * c.width)
+
+
+def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> Work:
+    c, length, answers = model.decoder, plan.shape.length, plan.shape.answers
+    one = 2 * c.width * c.vocab_size
+    layers, head = flops.decoder(model, length) - one, answers * one
+    causal = 2 * c.depth * length**2 * c.heads * c.head_dim
+    passes = 2 + trains(plan, "decoder")  # forwards, and the gradients of inputs and of weights
+    again = {"none": 0, "products": 2 * causal, "full": layers + causal}[run.remat]
+    chunked = chunk_of(answers, c.vocab_size) < answers
+    done = passes * (layers + causal) + again + (passes + chunked) * head
+    passes_over = passes + (run.remat == "full")
+    heads = (2 * c.heads + 2 * c.kv_heads) * c.head_dim
+    wide = heads + 5 * c.mlp_width + 8 * c.width
+    moved = _bytes(run) * length * c.depth * wide + each * c.depth * c.heads * length**2
+    moved = passes_over * moved + 8 * passes * answers * c.vocab_size
+    return Work(passes * (layers + head), done, moved)
+
+
+def weights_moved(plan: StagePlan, run: RunConfig, whole: int, trained: int) -> float:
+    """Bytes of one chip that weights take through its memory in a step.
+
+    whole: how many weights it multiplies with, gathered; trained: how many it keeps and updates.
+    """
+    passes = 2 + (run.remat == "full")
+    return 2 * passes * _bytes(run) * whole + MOMENTS * trained
+
+
+def _bytes(run: RunConfig) -> int:
+    return jnp.dtype(run.compute_dtype).itemsize

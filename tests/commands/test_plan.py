@@ -1,0 +1,111 @@
+"""`plan` end to end: on made-up CPU devices, for a GPU by formulas, for a TPU where libtpu is."""
+
+import importlib.util
+import json
+
+import pytest
+
+from fewvid.__main__ import main
+
+TINY = ["plan", "--config", "configs/instruct.py:tiny"]
+
+
+@pytest.fixture
+def planned(tmp_path, capsys, request, monkeypatch):
+    """Runs `plan` with some flags and returns what it prints, and its JSON."""
+    monkeypatch.chdir(request.config.rootpath)
+
+    def run(*flags):
+        file = tmp_path / "plan.json"
+        assert main([*flags, "--json", str(file)]) == 0
+        return capsys.readouterr().out, json.loads(file.read_text())
+
+    return run
+
+
+def test_cpu_devices(planned):
+    said, found = planned(*TINY, "--topology", "cpu:8", "--config.mesh.fsdp=4")
+    assert "instruct on cpu:8: 8 chips, mesh data=2 fsdp=4 tensor=1" in said
+    assert "not estimated: no data sheet" in said
+    assert found["mesh"] == {"data": 2, "fsdp": 4, "tensor": 1}
+    (stage,) = found["stages"]
+    assert stage["fits"]
+    held = stage["held"]
+    # a row a device: 4 frames of 16 tokens encoded before, 96 ids of three kinds, 8 answers of
+    # three, a time and whether it is one of each frame, and where the row is from
+    assert held["batch"] == 4 * 16 * (32 * 2 + 4) + 4 * (96 * 3 + 8 * 3) + 4 * (4 + 1) + 4
+    assert held["optimizer"] == 2 * held["trained"] + 8  # two moments, and a counter each
+    assert stage["temporaries"] >= held["trained"]  # the gradients are there
+    assert stage["links"]["all-gather"]["bytes"] > 0
+    assert stage["links"]["all-reduce"]["times"] >= 1
+
+
+def test_a_gpu_is_counted_without_a_compiler(planned):
+    flags = ["plan", "--config", "configs/s3_iv.py:vicuna_7b", "--topology", "gpu:h200x8"]
+    said, found = planned(*flags, "--config.stages[2].batch_size=32")
+    assert [stage["stage"] for stage in found["stages"]] == ["align", "pretrain", "instruct"]
+    stage = found["stages"][-1]
+    assert stage["compile_seconds"] is None
+    # float32 weights and two moments of all but the encoder, over eight chips
+    held = stage["held"]
+    assert (held["trained"] + held["optimizer"]) / 1e9 == pytest.approx(12 * 6.757 / 8, rel=0.005)
+    useful = sum(part["useful"] for part in stage["parts"].values())
+    assert stage["estimate"]["mfu_best"] == pytest.approx(
+        useful / (8 * 989e12) / stage["estimate"]["best"]
+    )
+    assert stage["a_day"]["videos"][0] == pytest.approx(32 * 86_400 / stage["estimate"]["best"])
+    assert "MFU" in said
+    assert "videos" in said
+
+
+def test_what_does_not_fit_is_told_what_to_change(planned):
+    flags = ["plan", "--config", "configs/instruct.py:vicuna_7b", "--topology"]
+    said, found = planned(*flags, "gpu:h100x1")
+    assert not found["stages"][0]["fits"]
+    assert "does not fit" in said
+    assert "leaves too little room: take a slice of more chips" in said
+    said, _ = planned(*flags, "gpu:h100x8", "--config.stages[0].batch_size=1024")
+    assert "128 rows a chip are too many: '--config.stages[0].batch_size=512'" in said
+    said, _ = planned(*flags, "gpu:h200x8", "--config.mesh.fsdp=1", "--config.mesh.data=-1")
+    assert "split what every data group keeps whole: --config.mesh.data=1" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--topology", "v8:2x2"], "wanted one such as v4:2x2x4"),
+        (["--topology", "cpu:8", "--config.mesh.data=3"], "mesh data=3, fsdp=1, tensor=1 does not"),
+        (
+            ["--topology", "cpu:8", "--config.stages[0].batch_size=9"],
+            "batch_size 9 does not divide",
+        ),
+        (["--topology", "cpu:8", "--json", "/nowhere/plan.json"], "there is no folder /nowhere"),
+        (["--topology", "cpu:8", "--config.mehs.data=3"], "no such key"),
+    ],
+)
+def test_mistakes(flags, message, capsys, request, monkeypatch):
+    monkeypatch.chdir(request.config.rootpath)
+    assert main([*TINY, *flags]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs libtpu: jax[tpu]")
+def test_a_tpu_slice_that_is_not_there(planned):
+    said, found = planned(*TINY, "--topology", "v5e:2x4", "--config.mesh.fsdp=8")
+    (stage,) = found["stages"]
+    assert stage["fits"]
+    assert stage["hbm"] == 16 * 2**30
+    assert stage["links"]["all-gather"]["bytes"] > 0
+    assert "instruct on v5e:2x4: 8 chips" in said
+
+
+def test_search(planned):
+    flags = ["plan", "--config", "configs/instruct.py:qwen_0_5b", "--search", "--topology"]
+    said, found = planned(*flags, "gpu:h100x2")
+    (stage,) = found["stages"]
+    best = stage["settings"][0]
+    assert best["flags"] in said
+    assert said.count("--config.remat=") == 5
+    assert main([*flags, "cpu:8"]) == 2
