@@ -13,6 +13,9 @@ if os.environ["JAX_PLATFORMS"] != "cpu":  # where float32 is multiplied in fewer
 DEVICES = "--xla_force_host_platform_device_count"
 if DEVICES not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES}=8".strip()
+# Eight devices share eight threads: two collectives of each at once would wait for each other.
+IN_ORDER = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+os.environ["XLA_FLAGS"] += f" {IN_ORDER}"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest  # noqa: E402

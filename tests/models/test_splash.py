@@ -106,7 +106,7 @@ def test_it_is_split_over_a_mesh(request, heads, kv_heads, rows):
 def test_the_decoder_trains_with_it(request):
     """Through the loop over layers, remat and models side by side (`vmap`)."""
     config = DecoderConfig(vocab_size=8, width=32, depth=2, heads=4, kv_heads=2, mlp_width=32)
-    module, segments = Decoder(config, remat=True), packed()
+    module, segments = Decoder(config, remat="full"), packed()
     x = jnp.asarray(np.random.default_rng(0).normal(size=(*segments.shape, 32)), jnp.float32)
     rest = jnp.broadcast_to(jnp.arange(LENGTH), segments.shape), segment_mask(segments)
     init = lambda key: module.init(key, x, *rest)  # noqa: E731
@@ -185,7 +185,7 @@ def test_a_training_step_compiles_for_a_slice(monkeypatch):
     chosen = subtree.select(params, ("decoder/.*",))
 
     def loss(params, batch, rng):
-        return lvlm.loss(config, params, batch, dtype=jnp.bfloat16, remat=True)
+        return lvlm.loss(config, params, batch, dtype=jnp.bfloat16, remat="full")
 
     _, frozen = subtree.abstract_split(params, chosen)
 
