@@ -196,7 +196,7 @@ def test_fewer_tokens_are_those_of_the_pooled_grid(pair, shared_data):
     """The sampler chooses among the pooled tokens; what is kept is what all of them gave."""
     _, model = pair
     clip = decode_video(sorted((shared_data / "videos").glob("*.mp4"))[0], 3)
-    view = model.look(clip, keep=4)
+    view = model.look(clip, keep=4, sampler="attention")
     everything = model.look(clip).visual()
     assert candidates(view.config) == everything.shape[2] == 9
     kept = np.take_along_axis(everything, view.chosen.indices[..., None], axis=2)
@@ -206,6 +206,6 @@ def test_fewer_tokens_are_those_of_the_pooled_grid(pair, shared_data):
     assert (selection.grid, selection.kept, selection.scores.shape) == (3, 4, (3, 9))
     best = np.argsort(-selection.scores, axis=-1)[:, :4]
     assert [set(row) for row in best] == [set(row) for row in selection.indices]
-    for sampler in ("temporal", "maxmin", "pool", "dpp_text"):
+    for sampler in ("temporal", None, "pool", "dpp_text"):
         answer = model.answer(clip, "which way?", keep=4, sampler=sampler, max_tokens=3)
         assert (answer.tokens_per_frame, answer.kept) == (9, 4)
