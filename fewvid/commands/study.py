@@ -16,6 +16,7 @@ and, when both have ended, the command without --share, which writes the pages.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import fnmatch
 import os
@@ -88,10 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the studies, or goes on with them, and prints what was found."""
     out = args.out.expanduser()
+    if args.share:  # several start at once: the check below removes again what it made
+        with contextlib.suppress(OSError):
+            out.mkdir(parents=True, exist_ok=True)
     places.check_folder(out, "--out")
-    for folder, flag in ((args.base, "--base"), (args.cells, "--cells")):
-        if folder is not None:
-            places.check_folder(folder.expanduser().parent, flag)
+    if args.base and not args.base.expanduser().exists():
+        places.check_folder(args.base.expanduser().parent, "--base")
+    if args.cells:
+        places.check_folder(args.cells.expanduser(), "--cells")
     keep_compiled(out)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from fewvid.studies import run as running

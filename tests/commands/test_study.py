@@ -88,3 +88,17 @@ def test_only_some_cells_and_a_share_of_them(tmp_path, monkeypatch, capsys):
     assert [cell.name for cell in study.cells] == ["mixed", "static"]
     assert how["share"] == (2, 3)
     assert "Share 2 of 3 is finished" in capsys.readouterr().out
+
+
+def test_what_is_to_be_written_is_checked_before_all_work(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    flags = ["study", "kind", "--size", "tiny", "--out", str(tmp_path / "out")]
+    for flag, place in (("--cells", file), ("--base", file / "base")):
+        assert main([*flags, flag, str(place)]) == 2
+        assert f"{flag}: {file} is a file, wanted a folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    # A share keeps the folder that it made: another, which begins now, counts on it.
+    monkeypatch.setattr(run, "train_all", lambda studies, **how: True)
+    assert main([*flags, "--share", "1/2"]) == 0
+    assert (tmp_path / "out").is_dir()
