@@ -19,8 +19,9 @@ def get_config(arg: str = "full") -> ConfigDict:
     ]
     if arg != "tiny":  # whether more would help if there were time for it
         cells += [
-            recipes.cell(size, f"{name}, twice the steps", clips=clips, steps=2 * size.scale.steps)
-            for name, clips in (("100 %", size.scale.clips), ("200 %", 2 * size.scale.clips))
+            recipes.twice_the_steps(size, cell)
+            for cell in cells
+            if cell.name in ("10 %", "100 %", "200 %")
         ]
         # and whether fewer clips want fewer steps, after which they are learnt by heart
         cells += [

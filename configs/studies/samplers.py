@@ -22,4 +22,8 @@ def get_config(arg: str = "full") -> ConfigDict:
             cells.append(recipes.cell(size, at, sampler=name, keep=keep))
             changes = {"sampler": name, "keep": keep, "of": "all tokens"}
             cells.append(recipes.cell(size, f"{at}, only applied", **changes))
+    if arg != "tiny":  # whether one is only learnt with sooner than the other
+        keep = keeps[-1]
+        longer = [f"{name}, K = {keep}" for name in ("random", "attention")]
+        cells += [recipes.twice_the_steps(size, cell) for cell in cells if cell.name in longer]
     return recipes.study("samplers", size, cells)

@@ -10,7 +10,7 @@ K = N / 8 and S3-IV, which docs/results found to cost nothing (`keep`, `strategi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -157,6 +157,12 @@ def cell(chosen: Size, name: str, **changes: Any) -> CellConfig:
         "frames": chosen.frames,
     }
     return CellConfig(name=name, **values | changes)
+
+
+def twice_the_steps(chosen: Size, once: CellConfig) -> CellConfig:
+    """The same cell trained for twice as long: whether a difference is one of learning sooner."""
+    name = f"{once.name}, twice the steps"
+    return replace(once, name=name, steps=2 * chosen.scale.steps)
 
 
 def study(
