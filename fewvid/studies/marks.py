@@ -64,14 +64,20 @@ def shares(axes: Axes, names: Sequence[str], groups: Groups) -> None:
 def differences(axes: Axes, names: Sequence[str], groups: Groups, label: str) -> None:
     """Differences in points along x, one of each group for each name; a line where there is none.
 
-    The axis is made for the means: an interval that leaves it, as those of two seeds may, is cut.
+    An interval that is many times as wide as the means are apart, as those of two seeds may be, is
+    cut.
     """
     halves = [[100 * value.half for value in values] for _, values in groups]
     in_points = [(name, [Estimate(100 * v.mean, 0.0) for v in values]) for name, values in groups]
     _rows(axes, names, in_points, [[half, half] for half in halves])
-    means = [v.mean for _, values in groups for v in values if not math.isnan(v.mean)] or [0.0]
-    low, high = min(0.0, *means), max(0.0, *means)
-    room = max(ROOM, 0.4 * (high - low))
+    known = [v for _, values in groups for v in values if not math.isnan(v.mean)] or [
+        Estimate(0, 0)
+    ]
+    low, high = (choose([0.0, *(v.mean for v in known)]) for choose in (min, max))
+    most = max(ROOM, 1.5 * (high - low))
+    low = max(low - most, min([0.0, *(v.low for v in known)]))
+    high = min(high + most, max([0.0, *(v.high for v in known)]))
+    room = max(0.05 * (high - low), ROOM / 5)
     axes.set_xlim(100 * (low - room), 100 * (high + room))
     axes.axvline(0, color=GREY, linewidth=1)
     axes.set_xlabel(label)

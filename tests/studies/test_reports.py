@@ -6,7 +6,7 @@ import re
 import pytest
 
 from fewvid.studies import page
-from fewvid.studies.reports import REPORTS, verdicts
+from fewvid.studies.reports import REPORTS, longer, verdicts
 from fewvid.studies.results import Estimate
 
 PNG = b"\x89PNG"
@@ -82,3 +82,18 @@ def test_a_wide_table_is_turned(studied):
     turned = page.table(results, [*columns, *columns])
     assert turned[0] == "| exam | K = 2 | K = 16 |"
     assert len(turned) == 2 + 6
+
+
+@pytest.mark.parametrize("name", ["keep", "samplers", "strategies", "amount"])
+def test_what_was_trained_longer_is_compared_apart(studied, name):
+    """It is in a finding of its own, and in no figure or verdict of those trained alike."""
+    results = studied(name, "laptop")
+    longer_cells = [cell for cell in results.cells if cell.endswith("twice the steps")]
+    assert longer_cells
+    found = [line for line in REPORTS[name].findings(results) if "twice the steps" in line]
+    assert found
+    assert not set(longer_cells) & set(longer.usual(results))
+    for cell in longer_cells:
+        once = longer.again(results, cell, 0)
+        assert once == cell.removesuffix(", twice the steps")
+        assert longer.twice(results, once) == cell

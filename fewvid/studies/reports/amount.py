@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import verdicts
+from fewvid.studies.reports import longer, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Results
 
@@ -19,8 +19,7 @@ TEMPORAL, DIRECTION, KEPT, MOST_LOST = 0.85, 0.80, 0.97, 0.01
 
 def _order(results: Results) -> list[str]:
     """Cells from no clips to the most, those that were trained as long as all."""
-    alike = [name for name in results.cells if not results.config(name)["steps"]]
-    return sorted(alike, key=lambda name: results.config(name)["clips"])
+    return sorted(longer.usual(results), key=lambda name: results.config(name)["clips"])
 
 
 def findings(results: Results) -> Sequence[str]:
@@ -48,6 +47,7 @@ def findings(results: Results) -> Sequence[str]:
         more = [results.difference(cells[-1], WHOLE, "clips", kind) for kind in kinds]
         parts = [f"{verdicts.points(m)} ({kind})" for m, kind in zip(more, kinds, strict=True)]
         lines.append(f"{cells[-1]} against 100 %: {', '.join(parts)}.")
+    lines += _twice(results)
     for name in results.cells:
         if results.config(name)["steps"]:  # more clips may want more steps, and fewer less
             clips = min(results.config(name)["clips"], results.config(WHOLE)["clips"])
@@ -55,6 +55,26 @@ def findings(results: Results) -> Sequence[str]:
             more = [results.difference(name, other, "clips", kind) for kind in kinds]
             parts = [f"{verdicts.points(m)} ({kind})" for m, kind in zip(more, kinds, strict=True)]
             lines.append(f"{name}, against {other}: {', '.join(parts)}.")
+    return lines
+
+
+def _twice(results: Results) -> list[str]:
+    """Whether a tenth keeps as much when both are trained for longer."""
+    tenth, whole = (longer.twice(results, cell) for cell in (TENTH, WHOLE))
+    if not (tenth and whole):
+        return []
+    lines = []
+    for kind in results.kinds("clips"):
+        claim = f"10 % keep the accuracy of 100 % on {kind} questions with twice the steps too"
+        lines.append(
+            verdicts.kept(claim, results.ratio(tenth, whole, "clips", kind), KEPT)
+            + f" {results.estimate(tenth, 'clips', kind)} against "
+            f"{results.estimate(whole, 'clips', kind)} %."
+        )
+    if "temporal" in results.kinds("clips"):
+        found = results.estimate(whole, "clips", "temporal")
+        claim = "temporal accuracy at 100 % with twice the steps"
+        lines.append(verdicts.reached(claim, found, TEMPORAL))
     return lines
 
 

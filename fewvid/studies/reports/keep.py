@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import parts, verdicts
+from fewvid.studies.reports import longer, parts, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Results
 
@@ -16,7 +16,7 @@ QUALITY, CHEAPER = 0.98, 4.0
 
 def _order(results: Results) -> list[str]:
     """Cells from the smallest K to all tokens."""
-    return sorted(results.cells, key=lambda name: results.config(name)["keep"])
+    return sorted(longer.usual(results), key=lambda name: results.config(name)["keep"])
 
 
 def _compared(results: Results) -> tuple[str, str, int, int]:
@@ -49,6 +49,13 @@ def findings(results: Results) -> Sequence[str]:
         f"{1e3 * parts.cost(results, full, 'seconds'):.2f} "
         f"({_saved(results, 'seconds'):.1f} times less)."
     )
+    lines += longer.gained(results, [few, full])
+    few_longer, full_longer = (longer.twice(results, cell) for cell in (few, full))
+    if few_longer and full_longer:
+        for kind in results.kinds("clips"):
+            claim = f"K = {keep} keeps the accuracy on {kind} questions with twice the steps too"
+            ratio = results.ratio(few_longer, full_longer, "clips", kind)
+            lines.append(verdicts.kept(claim, ratio, QUALITY))
     return lines
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import verdicts
+from fewvid.studies.reports import longer, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Estimate, Results
 
@@ -29,7 +29,9 @@ def _cells(results: Results, keep: int, *, applied: bool) -> dict[str, str]:
     return {
         results.config(name)["sampler"]: name
         for name in results.cells
-        if results.config(name)["keep"] == keep and bool(results.config(name)["of"]) == applied
+        if not results.config(name)["steps"]
+        and results.config(name)["keep"] == keep
+        and bool(results.config(name)["of"]) == applied
     }
 
 
@@ -74,7 +76,24 @@ def findings(results: Results) -> Sequence[str]:
                 claim = f"at K = {keep}, {how}, attention beats random on {kind} questions"
                 lines.append(verdicts.gain(claim, gained))
     for keep in _keeps(results):
-        lines += [_beaten(results, keep), _trained(results, keep)]
+        lines += [_beaten(results, keep), _trained(results, keep), *_longer(results, keep)]
+    return lines
+
+
+def _longer(results: Results, keep: int) -> list[str]:
+    """What is left of the difference between attention and random with twice the steps."""
+    cells = _cells(results, keep, applied=False)
+    both = [longer.twice(results, cells[name]) for name in (PAPER, RANDOM)]
+    if None in both:
+        return []
+    lines = longer.gained(results, [cells[PAPER], cells[RANDOM]])
+    for kind in results.kinds("clips"):
+        gained = results.difference(both[0] or "", both[1] or "", "clips", kind)
+        claim = (
+            f"at K = {keep}, trained with for twice the steps, attention beats random on {kind} "
+            "questions"
+        )
+        lines.append(verdicts.gain(claim, gained))
     return lines
 
 

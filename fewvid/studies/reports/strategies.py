@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import verdicts
+from fewvid.studies.reports import longer, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Results
 
@@ -15,7 +15,7 @@ MOST_LOST = 0.01
 
 def _by_strategy(results: Results) -> dict[str, str]:
     """The cell of each strategy."""
-    return {results.config(name)["strategy"]: name for name in results.cells}
+    return {results.config(name)["strategy"]: name for name in longer.usual(results)}
 
 
 def _image_model(results: Results) -> str:
@@ -50,6 +50,7 @@ def findings(results: Results) -> Sequence[str]:
             f"{cell} gains {verdicts.points(gained)} on temporal questions over the image model, "
             f"and {verdicts.points(more)} over as much training on images alone."
         )
+    lines += longer.gained(results, cells)
     whole = results.estimate(first, "clips", "temporal")
     one, chance = (
         results.estimate(first, "one frame", "temporal"),
@@ -67,7 +68,7 @@ def findings(results: Results) -> Sequence[str]:
 def gained_and_kept(results: Results, file: Path) -> None:
     """What each gains on clips and loses on pictures."""
     start = _image_model(results)
-    cells = [name for name in results.cells if name != start]
+    cells = [name for name in longer.usual(results) if name != start]
     panels = (("temporal", "clips"), ("static", "clips"), ("static", "pictures"))
     best = _video(results)[0]
     with figures.figure(file, 3, width=4.2, height=3.4) as axes:
