@@ -8,6 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fewvid.cores import cores
+
 LIBRARIES = ("jax", "jaxlib", "flax")
 
 
@@ -23,11 +25,6 @@ def ours() -> dict[str, Any]:
 def versions(*libraries: str) -> dict[str, str]:
     """Their installed versions, by name."""
     return {name: metadata.version(name) for name in libraries}
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewvid.commands import places
 from fewvid.commands.configs import read_config, with_overrides
+from fewvid.cores import cores
 from fewvid.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         names = ", ".join(plan.stage.name for plan in plans)
         print(f"compiling {names}; minutes each for a large model", file=sys.stderr, flush=True)
     # A compiler mostly keeps one core busy: stages are compiled beside each other.
-    with ThreadPoolExecutor(min(len(plans), os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(len(plans), cores())) as pool:
         one = partial(forecast, run=wanted, model=model, topology=topology, mesh=mesh)
         for made in pool.map(partial(one, report=whole.append), plans):
             found.append(made)

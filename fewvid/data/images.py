@@ -5,12 +5,15 @@ Normalisation is not here: it happens on the device, inside the encoder.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fewvid.cores import cores
 from fewvid.data.claims import check_claims
 from fewvid.data.sniff import check_file, check_pixels
 from fewvid.errors import UserError
@@ -63,17 +66,28 @@ def resize(frames: np.ndarray, size: int) -> np.ndarray:
 
     A plain number squeezes whole frames, by area where it shrinks and by bicubic curves where it
     enlarges; a `Side` says which way. Frames that are already of that size come back as they are.
+    Frames are shared out among threads: OpenCV and Pillow let others run meanwhile.
     """
     height, width = frames.shape[1:3]
     if (height, width) == (size, size):
         return frames
     if isinstance(size, Side) and size.fit != "area":
-        return np.stack([_bicubic(frame, size) for frame in frames])
-    shrinks = height * width >= size * size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        one = partial(_bicubic, side=size)
+    else:
+        shrinks = height * width >= size * size
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        one = partial(cv2.resize, dsize=(size, size), interpolation=how)
     out = np.empty((len(frames), size, size, 3), np.uint8)
-    for source, target in zip(frames, out, strict=True):
-        target[...] = cv2.resize(source, (size, size), interpolation=how)
+
+    def fill(at: int) -> None:
+        out[at] = one(frames[at])
+
+    if len(frames) < 2:  # as when a file is read, by threads of its own
+        for at in range(len(frames)):
+            fill(at)
+        return out
+    with ThreadPoolExecutor(min(len(frames), cores())) as pool:
+        list(pool.map(fill, range(len(frames))))  # raises what one of them raised
     return out
 
 

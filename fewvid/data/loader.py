@@ -8,10 +8,10 @@ nor of hosts, and the iterator's state is one number.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fewvid.cores import cores
 from fewvid.data.batches import Batch, BatchShape, empty_like, stack
 from fewvid.data.manifest import group_by_media
 from fewvid.data.media import BadSamples, frame_reader
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fewvid.data.features import FeatureStore
 
-THREADS = min(16, os.cpu_count() or 1)
+THREADS = min(16, cores())
 CACHE_BYTES = 2 << 30
 _BUFFER_BYTES = 512 << 20
 

@@ -211,10 +211,9 @@ def _whole_rows(
     params: lvlm.Params, batch: dict[str, jax.Array], visual_id: jax.Array, *, config: LvlmConfig
 ) -> jax.Array:
     tokens = batch["tokens"]
-    at = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-    batch = batch | {"segments": jnp.ones_like(tokens), "positions": at}
-    rng = jax.random.key(0)
-    hidden, _ = lvlm.forward(config, params, batch, rng=rng, visual_id=visual_id)  # pyright: ignore
+    batch = batch | {"positions": jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)}
+    how: Any = {"rng": jax.random.key(0), "visual_id": visual_id, "packed": False}
+    hidden, _ = lvlm.forward(config, params, batch, **how)
     logits: Any = lvlm.logits(config, params, hidden)
     return logits
 

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from fewvid import samplers
 from fewvid.models import lvlm
-from fewvid.models.attention import segment_mask
 from fewvid.models.config import LvlmConfig
 from fewvid.models.pooling import halved_response
 from fewvid.samplers import auto_keep
@@ -98,17 +97,14 @@ def read(
 ) -> tuple[jax.Array, lvlm.Cache]:
     """Reads prompts into a new cache of `length` slots: (float32[B,V] after index `last`, cache).
 
-    tokens int32[B,L], right-padded; last int32[B]. Padding takes the slots after `last`, which
-    the answer overwrites one by one before it looks at them.
+    tokens int32[B,L], right-padded; last int32[B]. Nothing looks at the padding, which comes after
+    all else, and the slots it takes are overwritten one by one before the answer looks at them.
     """
     batch, prompt = tokens.shape
-    at = jnp.arange(prompt)
-    segments = (at <= last[:, None]).astype(jnp.int32)
-    mask = jnp.pad(segment_mask(segments), ((0, 0),) * 3 + ((0, length - prompt),))
-    positions = jnp.broadcast_to(at, tokens.shape)
+    positions = jnp.broadcast_to(jnp.arange(prompt), tokens.shape)
     unrolled = lvlm.is_unrolled(params)
     empty = lvlm.new_cache(config, batch, length, dtype, unrolled=unrolled)
-    inputs: tuple[Any, ...] = (visual, tokens, positions, mask, tokens == visual_id, empty)
+    inputs: tuple[Any, ...] = (visual, tokens, positions, None, tokens == visual_id, empty)
     module = lvlm.Lvlm(config, dtype, unrolled=unrolled)
     output: Any = module.apply({"params": params}, *inputs, method="read")
     hidden, cache = output

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "xla", "cudnn", "splash")
 VARIABLE = "FEWVID_ATTENTION"
-ALIGNED = 8  # rows of keys and queries that cuDNN reads fastest, and with a mask at all
+ALIGNED = 8  # lengths of keys and queries that cuDNN takes with a mask: multiples of it
 AMPERE = 8  # the first compute capability with cuDNN's flash attention
 FEW = 16  # queries, such as one of a decoding step: nothing large is held for them
 LONG = 1024  # queries and keys from which splash is worth its blocks of 256 to 512
@@ -43,20 +43,26 @@ def attention(
     *,
     mask: jax.Array | None = None,
     bias: jax.Array | None = None,
+    causal: bool = False,
 ) -> jax.Array:
     """Scaled dot-product attention, softmax in float32.
 
     q float[B,S,H,d], k and v float[B,T,H_kv,d] with H a multiple of H_kv (grouped queries).
     mask bool[B,1,S,T], True where q may look at k; a row of all False gives finite output.
     bias float32[B,1,1,T] is added to the scaled logits: of all queries and heads, one a key.
+    causal: the i-th query looks at the keys up to the i-th. It stands for a mask, which a kernel
+    would read, and multiplies by what it hides; so where it is enough there is no other.
     Returns float[B,S,H,d] in q's dtype. Raises UserError where FEWVID_ATTENTION names no backend.
     """
+    assert not (causal and mask is not None), "causal is a mask: give one of both"
     kernel = "xla" if bias is not None else backend(q.shape, q.dtype, k.shape[1])
     if kernel == "cudnn":
-        return _cudnn(q, k, v, mask)
+        return _cudnn(q, k, v, mask, causal)
     if kernel == "splash":
+        mask = jnp.tril(jnp.ones((1, 1, q.shape[1], k.shape[1]), bool)) if causal else mask
         return splash(q, k, v, mask, _placement.get())
-    return jax.nn.dot_product_attention(q, k, v, bias, mask, implementation="xla")
+    given: dict[str, Any] = {"is_causal": causal, "implementation": "xla"}
+    return jax.nn.dot_product_attention(q, k, v, bias, mask, **given)
 
 
 def backend(shape: tuple[int, ...], dtype: jax.typing.DTypeLike, keys: int | None = None) -> str:
@@ -128,18 +134,21 @@ def mask_of_every_head() -> Iterator[None]:
         _mask_of_every_head.reset(token)
 
 
-def _cudnn(q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """Attention by cuDNN, of which the lengths are filled up to multiples of ALIGNED."""
+def _cudnn(
+    q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, causal: bool
+) -> jax.Array:
+    """Attention by cuDNN; with a mask the lengths are filled up to multiples of ALIGNED."""
+    if mask is None:
+        given: dict[str, Any] = {"is_causal": causal, "implementation": "cudnn"}
+        return jax.nn.dot_product_attention(q, k, v, **given)
     queries, keys = q.shape[1], k.shape[1]
     more_q, more_k = -queries % ALIGNED, -keys % ALIGNED
-    if more_k and mask is None:
-        mask = jnp.ones((1, 1, queries, keys), bool)
-    if mask is not None:  # nothing looks at added keys; added queries may look at all others
-        rest = ((0, 0), (0, 0))
-        mask = jnp.pad(mask, (*rest, (0, more_q), (0, 0)), constant_values=True)
-        mask = jnp.pad(mask, (*rest, (0, 0), (0, more_k)))
-        heads = q.shape[2] if _mask_of_every_head.get() else 1
-        mask = jnp.broadcast_to(mask, (len(q), heads, *mask.shape[2:]))
+    # Nothing looks at added keys; added queries may look at all others.
+    rest = ((0, 0), (0, 0))
+    mask = jnp.pad(mask, (*rest, (0, more_q), (0, 0)), constant_values=True)
+    mask = jnp.pad(mask, (*rest, (0, 0), (0, more_k)))
+    heads = q.shape[2] if _mask_of_every_head.get() else 1
+    mask = jnp.broadcast_to(mask, (len(q), heads, *mask.shape[2:]))
     q, k, v = (
         jnp.pad(x, ((0, 0), (0, more), (0, 0), (0, 0)))
         for x, more in ((q, more_q), (k, more_k), (v, more_k))

@@ -64,7 +64,9 @@ class Block(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, positions: jax.Array, mask: jax.Array, cache: Cache | None):
+    def __call__(
+        self, x: jax.Array, positions: jax.Array, mask: jax.Array | None, cache: Cache | None
+    ):
         c = self.config
         batch, length, _ = x.shape
 
@@ -91,8 +93,9 @@ class Block(nn.Module):
                 cache.k.at[row, positions].set(k.astype(cache.k.dtype), mode="drop"),
                 cache.v.at[row, positions].set(v.astype(cache.v.dtype), mode="drop"),
             )
-            k, v = cache.k.astype(self.dtype), cache.v.astype(self.dtype)
-        y = attention(q, k, v, mask=mask).reshape(batch, length, -1)
+            if mask is not None:
+                k, v = cache.k.astype(self.dtype), cache.v.astype(self.dtype)
+        y = attention(q, k, v, mask=mask, causal=mask is None).reshape(batch, length, -1)
         x = spread(x + dense(c.width, "attention_out", c.out_bias)(y))
         y = norm("norm2")(x)
         gate = nn.silu(dense(c.mlp_width, "mlp_gate", c.mlp_bias)(y))
@@ -141,16 +144,23 @@ class Decoder(nn.Module):
         self,
         embeddings: jax.Array,
         positions: jax.Array,
-        mask: jax.Array,
+        mask: jax.Array | None = None,
         cache: Cache | None = None,
     ) -> tuple[jax.Array, Cache | None]:
         """positions int32[B,L]; mask bool[B,1,L,L], or [B,1,L,S] with a cache of S slots.
 
-        A position beyond the cache is dropped, never wrapped.
+        Without a mask every token looks at itself and those before it in its row; a cache is then
+        filled and not looked at. A position beyond the cache is dropped, never wrapped.
         """
-        if self.config.window is not None:
+        window = self.config.window
+        if window is not None and mask is None and window < positions.shape[1]:
+            mask = jnp.tril(jnp.ones((positions.shape[1],) * 2, bool))[None, None]
+            if cache is not None:
+                rest = cache.length - positions.shape[1]
+                mask = jnp.pad(mask, ((0, 0),) * 3 + ((0, rest),))
+        if window is not None and mask is not None:
             keys = positions if cache is None else jnp.arange(cache.length)[None]
-            mask = mask & near(positions, keys, self.config.window)
+            mask = mask & near(positions, keys, window)
         embeddings = spread(embeddings)
         if isinstance(self.layers, nn.Module):
             x, cache = self.layers(embeddings, positions, mask, cache)
@@ -158,7 +168,9 @@ class Decoder(nn.Module):
             x, cache = self._each(embeddings, positions, mask, cache)
         return self.norm(x), cache
 
-    def _each(self, x: jax.Array, positions: jax.Array, mask: jax.Array, cache: Cache | None):
+    def _each(
+        self, x: jax.Array, positions: jax.Array, mask: jax.Array | None, cache: Cache | None
+    ):
         """Layer after layer, each with its own part of the cache."""
         filled = []
         for i, layer in enumerate(cast(Any, self.layers)):

@@ -70,7 +70,7 @@ class Lvlm(nn.Module):
         visual: jax.Array | None,
         tokens: jax.Array,
         positions: jax.Array,
-        mask: jax.Array,
+        mask: jax.Array | None,
         is_visual: jax.Array | None,
         cache: Cache | None,
     ) -> tuple[jax.Array, Cache | None]:
@@ -227,9 +227,13 @@ def forward(
     dtype: Any = jnp.float32,
     remat: str = "none",
     visual_id: int = 4,
+    packed: bool = True,
     cache: Cache | None = None,
 ) -> tuple[jax.Array, Cache | None]:
     """hidden float[B,L,D] of a batch of packed turns (see docs of `data.batches`), and the cache.
+
+    packed: a row may hold several turns, which do not see each other; False: one turn a row, which
+    is read from left to right, so that no mask is made, read or multiplied by.
 
     The batch holds pixels uint8[B,T,H,W,3], or feature_tokens float[B,T,N,D] and
     feature_response where the encoder's work was done before, or neither (text alone). Where
@@ -256,8 +260,8 @@ def forward(
             rng=rng,
             dtype=dtype,
         ).tokens
-    mask = segment_mask(batch["segments"])
-    if cache is not None:
+    mask = segment_mask(batch["segments"]) if packed else None
+    if mask is not None and cache is not None:
         mask = jnp.pad(mask, ((0, 0),) * 3 + ((0, cache.length - mask.shape[-1]),))
     tokens = batch["tokens"]
     read = _apply(config, params, "read", dtype, remat)

@@ -7,13 +7,14 @@ programs is compiled, then all of them run.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
+
+from fewvid.cores import cores
 
 MOST = 8  # at once: each takes some GB of the host's memory
 Job = Callable[[], object]
@@ -51,13 +52,6 @@ def at_once() -> int:
     Of the cores that this process may use: `taskset` shares a machine between several.
     """
     return max(1, min(MOST, cores() // 2))
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on a Mac
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def do_all(jobs: Iterable[Job]) -> None:

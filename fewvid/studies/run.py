@@ -18,11 +18,11 @@ from pathlib import Path
 
 import jax
 
+from fewvid.cores import cores
 from fewvid.errors import UserError
 from fewvid.studies import base as image_model
 from fewvid.studies import costs, identity, page
 from fewvid.studies.base import Base
-from fewvid.studies.compiling import cores
 from fewvid.studies.config import StudyConfig
 from fewvid.studies.missing import finish
 from fewvid.studies.reports import REPORTS

@@ -68,5 +68,6 @@ def _loss(
     batch = narrow(batch, plan.shape, read, visual_id)
     options: Any = {"keep": keep, "sampler": plan.stage.sampler, "visual_id": visual_id}
     options |= {"dtype": jnp.dtype(run.compute_dtype), "remat": run.remat}
+    options["packed"] = plan.stage.questions > 1
     value, metrics = lvlm.loss(model, params, batch, rng=rng, **options)
     return value, metrics | {"keep": jnp.float32(keep)}

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fewvid.models import decoder as decoding
 from fewvid.models import lvlm
 from fewvid.models.config import DecoderConfig, LvlmConfig
+from fewvid.models.decoder import Decoder
 from fewvid.models.rotary import rotate
 
 DECODER = DecoderConfig(
@@ -114,3 +116,24 @@ def test_unrolled_layers_say_what_stacked_ones_say():
         said[name] = np.stack([first, second])
     np.testing.assert_allclose(said["apart"], said["stacked"], rtol=1e-5, atol=1e-5)
     assert np.abs(said["apart"]).max() > 0.01
+
+
+@pytest.mark.parametrize("slots", [None, 9])
+@pytest.mark.parametrize("window", [None, 3, 50])
+def test_without_a_mask_it_reads_from_left_to_right(window, slots):
+    """As with the causal mask; the cache is filled alike."""
+    config = dataclasses.replace(DECODER, window=window)
+    module, length = Decoder(config), 6
+    x = jax.random.normal(jax.random.key(0), (2, length, config.width))
+    at = jnp.broadcast_to(jnp.arange(length), (2, length))
+    mask = jnp.tril(jnp.ones((1, 1, length, length), bool))
+    params = module.init(jax.random.key(1), x, at, mask)
+    cache = None
+    if slots:
+        cache = decoding.new_cache(config, 2, slots)
+        mask = jnp.pad(mask, ((0, 0),) * 3 + ((0, slots - length),))
+    expected, filled = module.apply(params, x, at, mask, cache)
+    found, filled_too = module.apply(params, x, at, cache=cache)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for one, other in zip(jax.tree.leaves(filled), jax.tree.leaves(filled_too), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

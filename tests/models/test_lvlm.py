@@ -116,3 +116,19 @@ def test_cached_features_answer_as_the_pixels_do(config, params, answer, clip):
     found = jax.jit(partial(lvlm.encode, config))(params, batch.pop("pixels"))
     cached = batch | {"feature_tokens": found.tokens, "feature_response": found.response}
     np.testing.assert_allclose(answer(cached), whole, atol=1e-5)
+
+
+def test_one_turn_a_row_needs_no_mask(config, params, clip):
+    """Rows of different lengths, padded: the same answers, and the same gradients."""
+    batch = batch_of([TURNS[:1], TURNS[2:], TURNS[1:2]], *clip(3))
+
+    def value(params, packed):
+        return lvlm.loss(config, params, batch, packed=packed)[0]
+
+    (one, slope), (other, slope_too) = (
+        jax.jit(jax.value_and_grad(value), static_argnums=1)(params, packed)
+        for packed in (True, False)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(slope_too), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)

@@ -40,8 +40,8 @@ def load(size: Size) -> Callable[[Case], Ready]:
 
         def loss(params: Any, batch: Any, rng: jax.Array):
             options: dict[str, Any] = {"keep": keep, "rng": rng, "visual_id": weights.VISUAL_ID}
-            dtype = jnp.dtype(size.dtype)
-            return lvlm.loss(size.model, params, batch, dtype=dtype, remat="full", **options)
+            options |= {"dtype": jnp.dtype(size.dtype), "remat": "full", "packed": False}
+            return lvlm.loss(size.model, params, batch, **options)
 
         program = make_program(
             loss,

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from fewvid.bench import about
+from fewvid.cores import cores
 
 
 class Device:
@@ -20,7 +21,7 @@ class Device:
         self.name = self.torch.cuda.get_device_name() if cuda else about.processor()
         self.dtype = getattr(self.torch, dtype)
         if not cuda:
-            self.torch.set_num_threads(about.cores())
+            self.torch.set_num_threads(cores())
 
     def wait(self) -> None:
         """Returns when all that was begun is done."""

@@ -7,13 +7,13 @@ a clip is shown at t / FPS seconds.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from math import prod
 
 import numpy as np
 
+from fewvid.cores import cores
 from fewvid.data.shapes.questions import Question
 from fewvid.data.shapes.renderers import pixels
 from fewvid.data.shapes.variant import SIZE
@@ -35,7 +35,7 @@ def draw(
     the array maps: it needs that much room in TMPDIR.
     """
     shape = _shape(world, medium, stop - start)
-    workers = workers or min(os.cpu_count() or 1, 16)
+    workers = workers or min(cores(), 16)
     if shape[0] < 4 * CHUNK or workers == 1:  # not worth the start of other processes
         return _drawn(world, split, medium, start, stop)
     questions: list[list[Question]] = [[] for _ in range(shape[0])]

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from fewvid.cores import cores
 from fewvid.data.shapes.limits import check_variant
 from fewvid.data.shapes.questions import (
     STATIC,
@@ -158,7 +159,7 @@ def write_world(
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
-        _fill(world, beside, progress, workers or min(os.cpu_count() or 1, 16))
+        _fill(world, beside, progress, workers or min(cores(), 16))
         if out.exists():
             out.rmdir()
         os.replace(beside, out)
