@@ -27,7 +27,7 @@ LAYERS = (
     {"data", "checkpoints", "parallel"},
     {"models"},
     {"samplers"},
-    {"errors"},
+    {"cores", "errors"},
 )
 FORBIDDEN = {"torch", "tensorflow", "pickle"}
 MOST_LINES = 400

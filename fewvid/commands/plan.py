@@ -7,6 +7,11 @@ The step of each stage is compiled for the slice (v4, v5e, v5p, v6e: by libtpu, 
 cpu:N: by N made-up devices) with nothing of the model allocated; for a GPU (gpu:h200x8) all is by
 formulas. Any key of the config can be set, as for `train`. --search compiles nothing: it says which
 settings fit by formulas, the best first, and how to plan one of them.
+
+  python -m fewvid plan --config configs/instruct.py:vicuna_7b --topology v5e:2x2 \
+    --what generate --config.mesh.data=1 --config.mesh.tensor=4 --rows 8
+
+plans answering by the model that the config trains, with the frames and tokens of its last stage.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from fewvid.commands.configs import read_config, with_overrides
 from fewvid.cores import cores
 from fewvid.errors import UserError
 
+ANSWER = 64  # tokens of one, where --tokens does not say
+
 if TYPE_CHECKING:
     from fewvid.parallel.topology import Topology
     from fewvid.training.forecast import Forecast
@@ -40,6 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--search", action="store_true", help="try meshes, rows a chip and remat by formulas alone"
     )
+    parser.add_argument(
+        "--what",
+        choices=("train", "encode", "generate"),
+        default="train",
+        help="the steps of the stages (default), frames to tokens alone, or whole answers",
+    )
+    parser.add_argument(
+        "--rows", type=_count, help="encode, generate: clips at once (default: one a data group)"
+    )
+    parser.add_argument(
+        "--tokens", type=_count, help="generate: how many an answer has (default 64)"
+    )
     parser.add_argument("--json", type=places.path, metavar="F", help="write all numbers to F too")
     with_overrides(parser)
 
@@ -49,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from fewvid.parallel import topology as topologies
 
     topology = topologies.find(args.topology)
+    _check_flags(args)
     config = read_config(args.config, args.overrides)
     if args.json:
         places.check_file(args.json.expanduser(), "--json")
@@ -74,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     plans = make_plan(wanted.stages, model, shapes, mesh)
     if args.search:
         return _search(plans, wanted, model, topology, mesh.size, shapes, args.json)
+    if args.what != "train":
+        return _serving(args, plans[-1], wanted, model, topology, mesh)
     whole: list[str] = []
     found = []
     if topology.platform != "gpu":
@@ -91,6 +113,65 @@ def run(args: argparse.Namespace) -> int:
         said = _as_json(args.config, topology, dict(mesh.shape), wanted, found, sorted(set(whole)))
         args.json.expanduser().write_text(json.dumps(said, indent=1) + "\n")
     return 0
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    """Raises UserError for a flag that says nothing to what is planned."""
+    for flag, value, whats in (
+        ("--rows", args.rows, ("encode", "generate")),
+        ("--tokens", args.tokens, ("generate",)),
+        ("--search", args.search or None, ("train",)),
+    ):
+        if value is not None and args.what not in whats:
+            raise UserError(
+                f"{flag} is for --what {' or '.join(whats)}, and this plans {args.what}; "
+                f"take {flag} out, or name another --what"
+            )
+
+
+def _serving(
+    args: argparse.Namespace, plan: Any, wanted: Any, model: Any, topology: Topology, mesh: Any
+) -> int:
+    """Plans encoding or answering, as the last stage shows its clips."""
+    import jax
+    import jax.numpy as jnp
+
+    from fewvid.commands.plan_serving_page import page
+    from fewvid.inference.ahead import Asked
+    from fewvid.inference.forecast import forecast
+    from fewvid.parallel.mesh import batch_rows
+
+    shape, keep = plan.shape, plan.keeps[-1]
+    text = max(shape.length - shape.frames * shape.visual_tokens_per_frame - shape.closing, 1)
+    rows = args.rows or batch_rows(mesh)
+    asked = Asked(rows, shape.frames, keep, text, args.tokens or ANSWER)
+    if topology.platform != "gpu":
+        print(f"compiling {args.what}; minutes for a large model", file=sys.stderr, flush=True)
+    whole: list[str] = []
+    dtype = jnp.dtype(wanted.compute_dtype)
+    found = forecast(args.what, model, asked, topology, mesh, dtype, whole.append)
+    print(page(found, topology, dict(mesh.shape)), flush=True)
+    if whole:
+        print(f"kept whole on every chip, as no axis divides it: {len(set(whole))} arrays")
+    if args.json:
+        said = {
+            "config": args.config,
+            "topology": topology.name,
+            "chips": topology.chips,
+            "mesh": dict(mesh.shape),
+            "compute_dtype": wanted.compute_dtype,
+            "jax": jax.__version__,
+            "kept_whole": sorted(set(whole)),
+        }
+        args.json.expanduser().write_text(json.dumps(said | found.to_dict(), indent=1) + "\n")
+    return 0
+
+
+def _count(text: str) -> int:
+    """The argparse type of --rows and --tokens."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, got {text!r}")
+    return int(text)
 
 
 def _search(

@@ -17,21 +17,21 @@ def page(found: Forecast, topology: Topology, mesh: dict[str, int]) -> str:
     """The forecast over the lines of a paragraph."""
     sides = " ".join(f"{axis}={size}" for axis, size in mesh.items())
     lines = [
-        f"{found.stage} on {topology.name}: {_of(topology.chips, 'chip')}, mesh {sides}",
-        _line(
+        f"{found.stage} on {topology.name}: {of(topology.chips, 'chip')}, mesh {sides}",
+        line(
             "a step",
             f"{found.rows} rows of {found.length} tokens, "
-            f"{_of(found.frames, 'frame')} of {found.keep} tokens kept",
+            f"{of(found.frames, 'frame')} of {found.keep} tokens kept",
         ),
-        _line("memory", _memory(found)),
+        line("memory", _memory(found)),
     ]
     if found.refused:
-        lines.append(_line("", f"the compiler says: {found.refused}"))
+        lines.append(line("", f"the compiler says: {found.refused}"))
     if found.advice:
-        lines.append(_line("change", found.advice))
-    lines.append(_line("operations", _operations(found)))
+        lines.append(line("change", found.advice))
+    lines.append(line("operations", _operations(found)))
     if not found.refused:
-        lines.append(_line("sent", _links(found)))
+        lines.append(line("sent", _links(found)))
     lines += _times(found, topology)
     return "\n".join(lines) + "\n"
 
@@ -44,13 +44,13 @@ def found_page(plan: StagePlan, best: Sequence[Setting], topology: Topology) -> 
     ]
     for one in best[:FEW]:
         lines.append(
-            _line(
+            line(
                 f"{one.rate:.4g} rows/s",
                 f"{one.rows} rows a group, {one.bytes / GIB:.1f} GiB a device, {one.seconds:.3g} s "
                 f"a step (MFU {one.mfu:.0%}) if nothing overlaps:",
             )
         )
-        lines.append(_line("", one.flags(plan.index)))
+        lines.append(line("", one.flags(plan.index)))
     return "\n".join(lines) + "\n"
 
 
@@ -75,16 +75,16 @@ def _memory(found: Forecast) -> str:
 
 
 def _operations(found: Forecast) -> str:
-    parts = ", ".join(f"{name} {_flops(part.useful)}" for name, part in found.parts.items())
+    parts = ", ".join(f"{name} {as_flops(part.useful)}" for name, part in found.parts.items())
     useful, done = (
         sum(getattr(part, kind) for part in found.parts.values()) for kind in ("useful", "done")
     )
-    return f"{parts}: {_flops(useful)} of use, {_flops(done)} done"
+    return f"{parts}: {as_flops(useful)} of use, {as_flops(done)} done"
 
 
 def _links(found: Forecast) -> str:
     said = ", ".join(
-        f"{kind} {_bytes(sent.bytes)}"
+        f"{kind} {as_bytes(sent.bytes)}"
         + (f" in {sent.times}" if found.compile_seconds is not None else "")
         for kind, sent in found.links.items()
     )
@@ -95,57 +95,62 @@ def _times(found: Forecast, topology: Topology) -> list[str]:
     at, chip = found.estimate, topology.chip
     if at is None or chip is None or found.hours is None:
         why = "it does not fit" if found.refused else "no data sheet says what a CPU can do"
-        return [_line("time", f"not estimated: {why}")]
+        return [line("time", f"not estimated: {why}")]
     day = ", ".join(
-        f"{_many(best)} {name}" if best == apart else f"{_many(apart)} to {_many(best)} {name}"
+        f"{many(best)} {name}" if best == apart else f"{many(apart)} to {many(best)} {name}"
         for name, (best, apart) in found.a_day.items()
     )
     best, apart = found.hours
     chips = topology.chips
     return [
-        _line(
+        line(
             "time",
             f"compute {at.compute:.3g} s, memory {at.memory:.3g} s, links {at.links:.3g} s: "
             f"{at.best:.3g} s (MFU {at.mfu_best:.0%}) if they overlap, "
             f"{at.apart:.3g} s (MFU {at.mfu_apart:.0%}) if not",
         ),
-        _line(
+        line(
             "",
             f"at {chip.flops / 1e12:.0f} TFLOP/s, {chip.hbm_rate / 1e9:.0f} GB/s of memory and "
             f"{chip.link_rate / 1e9:.0f} GB/s of links a chip, its peaks: a bound, not a forecast",
         ),
-        _line("a day", day),
-        _line(
+        line("a day", day),
+        line(
             f"{found.steps} steps",
-            f"{best:.3g} to {apart:.3g} hours, {_many(best * chips)} to {_many(apart * chips)} "
+            f"{best:.3g} to {apart:.3g} hours, {many(best * chips)} to {many(apart * chips)} "
             "chip-hours",
         ),
     ]
 
 
-def _line(name: str, said: str) -> str:
+def line(name: str, said: str) -> str:
+    """One thing that is said, under its name."""
     return f"  {name:12} {said}"
 
 
-def _of(count: int, what: str) -> str:
+def of(count: int, what: str) -> str:
+    """ "1 chip", "8 chips"."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _bytes(count: int) -> str:
+def as_bytes(count: int) -> str:
+    """ "3.5 GiB"."""
     for unit, size in (("GiB", GIB), ("MiB", 2**20), ("KiB", 2**10)):
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count} bytes"
 
 
-def _flops(count: float) -> str:
+def as_flops(count: float) -> str:
+    """ "27.2 PFLOP"."""
     for unit, size in (("PFLOP", 1e15), ("TFLOP", 1e12), ("GFLOP", 1e9)):
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count / 1e6:.3g} MFLOP"
 
 
-def _many(count: float) -> str:
+def many(count: float) -> str:
+    """ "975 M"."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

@@ -104,6 +104,20 @@ def backend(shape: tuple[int, ...], dtype: jax.typing.DTypeLike, keys: int | Non
     return wanted
 
 
+def holds_scores(platform: str, dtype: jax.typing.DTypeLike, length: int) -> bool:
+    """Whether attention among `length` tokens there takes its scores through memory, as XLA's does.
+
+    For what is planned: of "gpu" the kind is not asked. It follows `backend`, and what VARIABLE
+    says.
+    """
+    wanted = os.environ.get(VARIABLE, "auto")
+    if platform == "gpu":
+        return wanted == "xla" or jnp.dtype(dtype).itemsize != 2
+    if platform == "tpu":
+        return wanted == "xla" or (wanted == "auto" and length < LONG)
+    return True
+
+
 def _flash(device: Any) -> bool:
     """Whether this is a device for which cuDNN has flash attention."""
     # "7.5" is a T4, which has none; an AMD GPU says "gfx90a".

@@ -7,8 +7,6 @@ nothing of the model is ever allocated.
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +17,7 @@ from jax.sharding import Mesh
 
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig
+from fewvid.parallel.ahead import bytes_of, shaped
 from fewvid.parallel.mesh import batch_sharding
 from fewvid.parallel.sharding import shardings
 from fewvid.training import trainable as subtree
@@ -53,19 +52,6 @@ class Stage:
     held: Held
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """text: the program; temporaries: bytes of one device beside what is held between steps.
-
-    refused: what the compiler says where the program does not fit its chip; text is "" then, and
-    temporaries what it says it would need.
-    """
-
-    text: str
-    temporaries: int
-    refused: str = ""
-
-
 def prepare(
     plan: StagePlan, run: RunConfig, model: LvlmConfig, mesh: Mesh, report: Any = None
 ) -> Stage:
@@ -80,11 +66,11 @@ def prepare(
     programs = stage_programs(plan, run, model, params, layout, VISUAL_ID, mesh)
     program = programs[plan.keeps[-1]]
     _, frozen = subtree.abstract_split(params, plan.trainable)
-    frozen = jax.tree.map(_shaped, frozen, program.frozen_layout)
+    frozen = jax.tree.map(shaped, frozen, program.frozen_layout)
     rows = batch_sharding(mesh)
-    batch = {key: _shaped(leaf, rows) for key, leaf in batch_of(plan, model).items()}
+    batch = {key: shaped(leaf, rows) for key, leaf in batch_of(plan, model).items()}
     state = program.abstract
-    held = Held(*map(_bytes, (state.trainable, frozen, state.optimizer, batch)))
+    held = Held(*map(bytes_of, (state.trainable, frozen, state.optimizer, batch)))
     return Stage(program.step, (state, frozen, batch), held)
 
 
@@ -108,31 +94,3 @@ def batch_of(plan: StagePlan, model: LvlmConfig) -> dict[str, jax.ShapeDtypeStru
         "answer_weights": of(answers, jnp.float32),
         "sample": of((rows,), jnp.int32),
     }
-
-
-def compiled(stage: Stage, platform: str) -> Compiled:
-    """Compiles for `platform`, that of the mesh's devices."""
-    program = stage.step.trace(*stage.arguments).lower(lowering_platforms=(platform,))
-    try:
-        found = program.compile()
-    except jax.errors.JaxRuntimeError as error:
-        needed = re.search(r"(?:temporaries \(|Used )([\d.]+)G", str(error))
-        if "RESOURCE_EXHAUSTED" not in str(error) or not needed:
-            raise
-        words = str(error).splitlines()[0].removeprefix("RESOURCE_EXHAUSTED: ")
-        return Compiled("", int(float(needed[1]) * 2**30), words)
-    memory = found.memory_analysis()
-    made = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    return Compiled(found.as_text(), memory.temp_size_in_bytes + max(made, 0))
-
-
-def _shaped(leaf: Any, where: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
-
-
-def _bytes(tree: Any) -> int:
-    """Of one device's pieces."""
-    return sum(
-        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(tree)
-    )

@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from fewvid.models import lvlm
 from fewvid.models.config import LvlmConfig
 from fewvid.parallel import roofline
+from fewvid.parallel.ahead import Compiled, compiled
 from fewvid.parallel.collectives import Sent, sent
 from fewvid.parallel.topology import Topology
 from fewvid.training import ahead, by_formula, work
@@ -81,10 +82,10 @@ def forecast(
     seconds = None
     if topology.platform == "gpu":
         held = by_formula.temporaries(plan, run, model, sides, updated, scores)
-        made, links = ahead.Compiled("", held), by_formula.links(plan, run, model, sides, counted)
+        made, links = Compiled("", held), by_formula.links(plan, run, model, sides, counted)
     else:
         begun = time.perf_counter()
-        made = ahead.compiled(stage, topology.platform)
+        made = compiled(stage.step.trace(*stage.arguments), topology.platform)
         seconds = time.perf_counter() - begun
         links = sent(made.text) if made.text else {}
     parts = work.of_step(plan, run, model, scores)
@@ -144,7 +145,7 @@ def _advice(
     run: RunConfig,
     sides: dict[str, int],
     held: ahead.Held,
-    made: ahead.Compiled,
+    made: Compiled,
     hbm: int | None,
 ) -> str:
     """What to change first where a step does not fit; "" where it does."""
