@@ -1,7 +1,7 @@
 """How far a model directory is from the model of transformers that it came from or went to.
 
-Both read the same pictures and ids, both in float32. Theirs runs in torch, which is reached through
-transformers alone: fewvid itself never imports it.
+Both read the same pictures and ids, both in float32 on the CPU, or both in bfloat16 where JAX runs.
+Theirs runs in torch, which is reached through transformers alone: fewvid itself never imports it.
 """
 
 from __future__ import annotations
@@ -43,30 +43,60 @@ class Agreement:
         return text if self.kl is None else f"{text}, KL of the next token {self.kl:.2e} nats"
 
 
-def compare(model: str, against: str, length: int = 32, seed: int = 0) -> list[Agreement]:
+@dataclass(frozen=True)
+class How:
+    """dtype: of weights and of what is computed, float32 or bfloat16; on: a device of JAX."""
+
+    dtype: str
+    on: Any
+
+    @classmethod
+    def of(cls, dtype: str) -> How:
+        """float32 on the CPU: a GPU rounds what it multiplies in float32, each side its own way."""
+        import jax
+
+        return cls(dtype, jax.devices("cpu" if dtype == "float32" else None)[0])
+
+    @property
+    def theirs(self) -> str:
+        """Torch's name of the device."""
+        return "cuda" if self.on.platform == "gpu" else "cpu"
+
+    def placed(self, params: Any) -> Any:
+        """Weights as they are, there."""
+        import jax
+
+        return jax.device_put(params, self.on)
+
+
+def compare(
+    model: str, against: str, length: int = 32, seed: int = 0, dtype: str = "float32"
+) -> list[Agreement]:
     """One Agreement for a LLaVA, an LLM or an encoder; two for a folder of `convert export`.
 
     A LLaVA-OneVision is compared over videos of `FRAMES` frames, a LLaVA over pictures.
 
-    length: ids of a row. Raises UserError where torch is missing or the two cannot be compared.
+    length: ids of a row; dtype: float32 or bfloat16, see `How`. Raises UserError where torch is
+    missing or the two cannot be compared.
     """
     if importlib.util.find_spec("torch") is None:
         raise UserError("convert verify needs torch: pip install -r requirements-parity.txt")
     directory, folder = model_directory.resolve(model), source.folder_of(against)
     config, params = model_directory.load_weights(directory)
-    rng = np.random.default_rng(seed)
+    rng, how = np.random.default_rng(seed), How.of(dtype)
+    params = how.placed(params)
     if (folder / importing.OWN / "config.json").is_file():
-        found = [_llm(folder / "llm", config, params, length, rng)]
+        found = [_llm(folder / "llm", config, params, length, rng, how)]
         if (folder / "encoder").is_dir():
-            found.append(_encoder(folder / "encoder", config, params, rng))
+            found.append(_encoder(folder / "encoder", config, params, rng, how))
         return found
     known = (*importing.WHOLE, *importing.ENCODERS, *importing.DECODERS)
     kind = source.model_type(folder, known)
     if kind in importing.ENCODERS:
-        return [_encoder(folder, config, params, rng)]
+        return [_encoder(folder, config, params, rng, how)]
     if kind in importing.DECODERS:
-        return [_llm(folder, config, params, length, rng)]
-    return [_llava(importing.FAMILIES[kind], folder, config, params, length, rng)]
+        return [_llm(folder, config, params, length, rng, how)]
+    return [_llava(importing.FAMILIES[kind], folder, config, params, length, rng, how)]
 
 
 def _llava(
@@ -76,6 +106,7 @@ def _llava(
     params: Any,
     length: int,
     rng: np.random.Generator,
+    how: How,
 ) -> Agreement:
     if config.adapter.queries != "projector":
         raise UserError(
@@ -86,7 +117,7 @@ def _llava(
         family.write_config(config)
     except UserError as error:
         raise UserError(f"{folder} is a {family.TYPE}, the model is none: {error}") from error
-    theirs = _theirs(folder, family.CLASS)
+    theirs = _theirs(folder, family.CLASS, how)
     video = config.adapter.pool
     frames = FRAMES if video else 1
     visual = int(theirs.config.video_token_index if video else theirs.config.image_token_index)
@@ -97,66 +128,79 @@ def _llava(
     seen = _normalised(pixels.reshape(-1, *pixels.shape[2:]), config.encoder)
     name = "pixel_values_videos" if video else "pixel_values"
     seen = seen.reshape(ROWS, frames, *seen.shape[1:]) if video else seen
-    wanted = _called(theirs, {"input_ids": ids, name: seen}).logits
+    wanted = _called(theirs, {"input_ids": ids, name: seen}, how).logits
     times = np.tile(np.arange(frames, dtype=np.float32), (ROWS, 1))
     batch = _batch(ids) | {"pixels": pixels, "times": times}
-    return _of_logits(_logits(config, params, batch, visual), wanted)
+    return _of_logits(_logits(config, params, batch, visual, how), wanted)
 
 
 def _llm(
-    folder: Path, config: LvlmConfig, params: Any, length: int, rng: np.random.Generator
+    folder: Path,
+    config: LvlmConfig,
+    params: Any,
+    length: int,
+    rng: np.random.Generator,
+    how: How,
 ) -> Agreement:
-    theirs = _theirs(folder, decoders.CLASSES[source.model_type(folder, importing.DECODERS)])
+    theirs = _theirs(folder, decoders.CLASSES[source.model_type(folder, importing.DECODERS)], how)
     most = min(config.decoder.vocab_size, theirs.config.vocab_size)
     ids = rng.integers(0, most, (ROWS, length))
-    wanted = _called(theirs, {"input_ids": ids}).logits
-    return _of_logits(_logits(config, params, _batch(ids), -1), wanted)
+    wanted = _called(theirs, {"input_ids": ids}, how).logits
+    return _of_logits(_logits(config, params, _batch(ids), -1, how), wanted)
 
 
-def _encoder(folder: Path, config: LvlmConfig, params: Any, rng: np.random.Generator) -> Agreement:
+def _encoder(
+    folder: Path, config: LvlmConfig, params: Any, rng: np.random.Generator, how: How
+) -> Agreement:
     import jax
 
     from fewvid.models import lvlm
 
     tower = encoders.tower_of(source.read_config(folder))
-    theirs = _theirs(folder, encoders.CLASSES[tower.model_type])
+    theirs = _theirs(folder, encoders.CLASSES[tower.model_type], how)
     pixels = _pixels(config, (1, FRAMES), rng)
-    found = jax.jit(partial(lvlm.encode, config))(params, pixels).tokens[0]
+    encode = jax.jit(partial(lvlm.encode, config, dtype=how.dtype))
+    found = encode(params, jax.device_put(pixels, how.on)).tokens[0].astype(np.float32)
     given = {"pixel_values": _normalised(pixels[0], config.encoder)}
-    out = _called(theirs, given, output_hidden_states=True)
+    out = _called(theirs, given, how, output_hidden_states=True)
     c = config.encoder
     wanted = out.last_hidden_state if c.post_norm else out.hidden_states[c.depth]
-    wanted = wanted.detach().numpy()[:, int(c.cls_token) :]
+    wanted = wanted.detach().float().cpu().numpy()[:, int(c.cls_token) :]
     return _agreement("tokens of the encoder", np.asarray(found), wanted)
 
 
-def _theirs(folder: Path, name: str) -> Any:
+def _theirs(folder: Path, name: str, how: How) -> Any:
     import transformers
 
     transformers.logging.disable_progress_bar()
     model = getattr(transformers, name)
-    return model.from_pretrained(
-        str(folder), dtype="float32", local_files_only=True, use_safetensors=True
-    ).eval()
+    loaded = model.from_pretrained(
+        str(folder), dtype=how.dtype, local_files_only=True, use_safetensors=True
+    )
+    return loaded.to(how.theirs).eval()
 
 
-def _called(model: Any, given: Mapping[str, np.ndarray], **options: Any) -> Any:
+def _called(model: Any, given: Mapping[str, np.ndarray], how: How, **options: Any) -> Any:
     """Their outputs for arrays of numpy."""
     from transformers import BatchFeature
 
-    return model(**BatchFeature(dict(given), tensor_type="pt"), **options)
+    there = BatchFeature(dict(given), tensor_type="pt").to(how.theirs)
+    typed = {key: x.to(model.dtype) if x.is_floating_point() else x for key, x in there.items()}
+    return model(**typed, **options)
 
 
-def _logits(config: LvlmConfig, params: Any, batch: Mapping[str, Any], visual: int) -> np.ndarray:
+def _logits(
+    config: LvlmConfig, params: Any, batch: Mapping[str, Any], visual: int, how: How
+) -> np.ndarray:
     """float32[B,L,V] of whole rows, with every token of a frame kept."""
     import jax
 
     from fewvid.models import lvlm
 
-    run: Callable[..., Any] = partial(
-        lvlm.answer_logits, config, keep=candidates(config), visual_id=visual
-    )
-    return np.asarray(jax.jit(run)(params, batch))
+    options: dict[str, Any] = {"keep": candidates(config), "visual_id": visual}
+    options |= {"dtype": how.dtype, "packed": False}
+    run: Callable[..., Any] = partial(lvlm.answer_logits, config, **options)
+    return np.asarray(jax.jit(run)(params, jax.device_put(dict(batch), how.on)))
 
 
 def _batch(ids: np.ndarray) -> dict[str, np.ndarray]:
@@ -186,7 +230,7 @@ def _normalised(pixels: np.ndarray, c: EncoderConfig) -> np.ndarray:
 
 
 def _of_logits(found: np.ndarray, theirs: Any) -> Agreement:
-    wanted = theirs.detach().float().numpy()
+    wanted = theirs.detach().float().cpu().numpy()
     found = found[..., : wanted.shape[-1]]  # a vocabulary may have grown on its way
     wanted = wanted[..., : found.shape[-1]]
     p, q = (_log_softmax(x.astype(np.float64)) for x in (wanted, found))

@@ -47,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     same.add_argument("model", help=MODEL)
     same.add_argument("--against", required=True, metavar="FROM", help="folder or OWNER/NAME")
+    same.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="float32 (default), on the CPU, or bfloat16, on a GPU where there is one",
+    )
     same.add_argument("--seed", type=seed_flag, default=0, help="of pictures and ids (default 0)")
 
 
@@ -55,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.way == "verify":
         from fewvid.checkpoints import verify
 
-        for agreement in verify.compare(args.model, args.against, seed=args.seed):
+        for agreement in verify.compare(args.model, args.against, seed=args.seed, dtype=args.dtype):
             print(agreement)
         return 0
     if args.out.exists():
