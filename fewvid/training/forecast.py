@@ -21,7 +21,7 @@ from fewvid.models.config import LvlmConfig
 from fewvid.parallel import roofline
 from fewvid.parallel.collectives import Sent, sent
 from fewvid.parallel.topology import Topology
-from fewvid.training import ahead, by_formula, work
+from fewvid.training import ahead, by_formula, lora, work
 from fewvid.training import trainable as subtree
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
@@ -75,7 +75,7 @@ def forecast(
     stage = ahead.prepare(plan, run, model, mesh, report)
     sides = dict(mesh.shape)
     shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
-    counted = subtree.count(shapes, plan.trainable)
+    counted = subtree.count(lora.grown(shapes, plan.stage.lora), plan.trainable)
     updated = stage.held.trained // 4
     scores = holds_scores(topology, run)
     seconds = None
