@@ -37,6 +37,7 @@ class Forecast:
 
     stage: str
     rows: int
+    accumulate: int
     length: int
     frames: int
     keep: int
@@ -116,6 +117,7 @@ def forecast(
     return Forecast(
         stage=plan.stage.name,
         rows=shape.batch_size,
+        accumulate=plan.stage.accumulate,
         length=shape.length,
         frames=shape.frames,
         keep=plan.keeps[-1],
@@ -151,7 +153,8 @@ def _advice(
     if hbm is None or (not made.refused and held.total + made.temporaries <= hbm):
         return ""
     over = sides["data"] * sides["fsdp"]
-    rows = plan.shape.batch_size // over
+    parts = plan.stage.accumulate
+    rows = plan.shape.batch_size // (over * parts)
     if held.total > hbm / 2 and sides["data"] > 1:
         return "split what every data group keeps whole: --config.mesh.data=1 --config.mesh.fsdp=-1"
     if held.total > hbm / 2:
@@ -159,8 +162,9 @@ def _advice(
     if run.remat != "full":
         return "keep less for the way back: --config.remat=full"
     if rows > 1:
-        where = f"--config.stages[{plan.index}].batch_size={over * max(rows // 2, 1)}"
-        return f"{rows} rows a chip are too many: '{where}', or a slice of more chips"
+        one = next(parts for parts in range(2, rows + 1) if rows % parts == 0)
+        where = f"--config.stages[{plan.index}].accumulate={parts * one}"
+        return f"{rows} rows a chip at once are too many: '{where}', or a slice of more chips"
     return (
         "one row a chip is too much: split its work by --config.mesh.tensor=2, or give it fewer "
         f"frames ('--config.stages[{plan.index}].frames={max(plan.shape.frames // 2, 1)}')"

@@ -108,6 +108,16 @@ def begun(
     return unflatten(dict(sorted((flatten(params) | drawn).items())))
 
 
+def count(shapes: Mapping[str, Any]) -> dict[str, int]:
+    """How many parameters of each part are of A and B: {"decoder": 39_976_960}."""
+    found: dict[str, int] = {}
+    for path, leaf in flatten(shapes).items():
+        if low_rank.owner(path)[1]:
+            part = path.split("/")[0]
+            found[part] = found.get(part, 0) + math.prod(leaf.shape)
+    return found
+
+
 def factor(config: LoraConfig) -> float:
     """alpha / rank, by which a model with B times it computes (see `low_rank.scaled`)."""
     return config.alpha / config.rank if config.rank else 1.0

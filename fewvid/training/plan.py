@@ -26,7 +26,8 @@ from fewvid.training.trainable import Trainable
 @dataclass(frozen=True)
 class StagePlan:
     """A stage and what follows from it. index: from 0; keeps: every K that its steps may have,
-    ascending; shape: of a batch as it is packed, which is for the largest K.
+    ascending; shape: of a batch as it is packed, which is for the largest K; low_rank: how many
+    parameters of a part are those of LoRA.
     """
 
     index: int
@@ -34,6 +35,7 @@ class StagePlan:
     trainable: Trainable
     shape: BatchShape
     keeps: tuple[int, ...]
+    low_rank: Mapping[str, int]
 
     @property
     def folder(self) -> str:
@@ -58,7 +60,8 @@ def _plan(
     index: int, stage: StageConfig, config: LvlmConfig, params: Mapping[str, Any], mesh: Mesh
 ) -> StagePlan:
     chosen = subtree.select(params, stage.trainable)
-    chosen = lora.trains(chosen, lora.grown(params, stage.lora), stage.lora)
+    grown = lora.grown(params, stage.lora)
+    chosen = lora.trains(chosen, grown, stage.lora)
     if stage.cache_features and any(path.startswith("encoder/") for path in chosen):
         raise UserError(
             "cache_features=True needs a frozen encoder, but trainable or lora.targets covers "
@@ -99,7 +102,7 @@ def _plan(
         narrows_by=max(read) - min(read),
         closing=int(config.adapter.newline),
     )
-    return StagePlan(index, stage, chosen, shape, kept)
+    return StagePlan(index, stage, chosen, shape, kept, lora.count(grown))
 
 
 def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
