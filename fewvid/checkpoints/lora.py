@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from fewvid.checkpoints.tensors import Tensor, TensorFiles
+from fewvid.checkpoints.tensors import Tensor, TensorFiles, write_file
 from fewvid.errors import UserError
 from fewvid.models import low_rank
 
@@ -109,10 +108,9 @@ def read(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Lora | None:
 
 def write(folder: Path, flat: Mapping[str, Any], alpha: float) -> None:
     """Writes the leaves A and B of a flat tree, by path, as float32."""
-    arrays = {path: np.ascontiguousarray(leaf, np.float32) for path, leaf in flat.items()}
-    rank = next(leaf.shape[-1] for path, leaf in arrays.items() if path.endswith(low_rank.A))
-    said = {"format": "np", "rank": str(rank), "alpha": repr(float(alpha))}
-    save_file(arrays, str(folder / FILE), metadata=said)
+    rank = next(leaf.shape[-1] for path, leaf in flat.items() if path.endswith(low_rank.A))
+    arrays = {path: Tensor.of(np.asarray(leaf, np.float32)) for path, leaf in flat.items()}
+    write_file(folder / FILE, arrays, rank=str(rank), alpha=repr(float(alpha)))
 
 
 def _sides(whole: tuple[int, ...], rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

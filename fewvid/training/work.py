@@ -1,9 +1,10 @@
 """What a step of a stage does: operations and memory traffic by part, counted from shapes.
 
 `useful` is what the model asks for: a product forwards, its two gradients where they are needed,
-attention causal; of LoRA the two thin products beside each. `done` is what the program does: it works out again what `remat` says and the
-chunks of scores, multiplies the whole square of attention, and goes back through every layer of an
-encoder of which any trains. Memory: weights, and what goes in and out of the products.
+attention causal; of LoRA the two thin products beside each. `done` is what the program does: it
+works out again what `remat` says and the chunks of scores, multiplies the whole square of
+attention, and goes back through every layer of an encoder of which any trains. Memory: weights, and
+what goes in and out of the products.
 """
 
 from __future__ import annotations

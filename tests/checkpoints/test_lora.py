@@ -1,4 +1,4 @@
-"""LoRA in a model directory: read with the sum, merged for good, and taken away again bit for bit."""
+"""LoRA in a model directory: read with the sum, merged for good, taken away again bit for bit."""
 
 import hashlib
 

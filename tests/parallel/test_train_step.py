@@ -48,10 +48,10 @@ OPTIMIZER = optax.chain(
 )
 
 
-LORA = LoraConfig(rank=4, alpha=8.0)
+LORA, NO_LORA = LoraConfig(rank=4, alpha=8.0), LoraConfig()
 
 
-def take_steps(mesh, params, steps=2, *, lora=LoraConfig(), rows=8, **options):
+def take_steps(mesh, params, steps=2, *, lora=NO_LORA, rows=8, **options):
     shapes = low.grown(params, lora)
     chosen = low.trains(subtree.select(params, PATTERNS), shapes, lora)
     layout = shardings(mesh, shapes, report=pytest.fail)

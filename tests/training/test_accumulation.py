@@ -1,4 +1,4 @@
-"""Parts of a batch: the whole's gradient, whatever the parts have to say, and who has which rows."""
+"""Parts of a batch: the whole's gradient, whatever parts have to say, and who has which rows."""
 
 from functools import partial
 

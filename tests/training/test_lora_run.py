@@ -1,4 +1,4 @@
-"""A run of two stages by LoRA: stopped and resumed bit for bit, merged where the next one begins."""
+"""Two stages by LoRA: stopped and resumed bit for bit, merged where the next one begins."""
 
 import os
 import signal
@@ -36,14 +36,13 @@ def stored(folder):
     return {path: np.concatenate([*files[path].pieces()]) for path in files}
 
 
-def test_stopped_in_either_stage_it_comes_to_the_same_model(tmp_path):
+def test_stopped_it_comes_to_the_same_model_and_the_next_stage_begins_merged(tmp_path):
     def stop(report):
         if report.step == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    for _ in range(2):
-        with pytest.raises(Stopped):
-            run(config(), tmp_path / "stopped", on_step=stop)
+    with pytest.raises(Stopped):
+        run(config(), tmp_path / "stopped", on_step=stop)
     models = [
         run(config(), tmp_path / name, on_step=lambda _: None) for name in ("stopped", "through")
     ]
