@@ -23,7 +23,8 @@ import numpy as np
 from fewvid.checkpoints import mapping, model_directory, tensors
 from fewvid.checkpoints.families import decoders, encoders, llava, llava_onevision, preprocessing
 from fewvid.checkpoints.importing import OWN
-from fewvid.checkpoints.tensors import Tensor, TensorFiles
+from fewvid.checkpoints.lora import ModelFiles
+from fewvid.checkpoints.tensors import Tensor
 from fewvid.errors import UserError
 from fewvid.models.config import LvlmConfig
 
@@ -37,7 +38,7 @@ def export(model: str, out: Path) -> str:
     if out.exists():
         raise UserError(f"{out} is there already; remove it or give another --out")
     directory = model_directory.resolve(model)
-    config, ours = model_directory.read_config(directory), TensorFiles(directory)
+    config, ours = model_directory.read_config(directory), ModelFiles(directory)
     tokenizer = model_directory.load_tokenizer(directory)
     beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=_parent(out)))
     try:
@@ -59,7 +60,7 @@ def family_of(config: LvlmConfig) -> Any:
     return llava_onevision if config.adapter.pool else llava
 
 
-def why_not(family: Any, config: LvlmConfig, ours: TensorFiles, tokenizer: Any) -> str:
+def why_not(family: Any, config: LvlmConfig, ours: ModelFiles, tokenizer: Any) -> str:
     """Why no LLaVA computes what this model does; "" where one does."""
     try:
         family.write_config(config)
@@ -72,7 +73,7 @@ def why_not(family: Any, config: LvlmConfig, ours: TensorFiles, tokenizer: Any) 
     return f"LLaVA has no place for {', '.join(learned)}, which is trained" if learned else ""
 
 
-def _whole(family: Any, folder: Path, config: LvlmConfig, ours: TensorFiles, tokenizer: Any) -> str:
+def _whole(family: Any, folder: Path, config: LvlmConfig, ours: ModelFiles, tokenizer: Any) -> str:
     found = mapping.write_names(ours, family.ROWS, family.name_of)
     found |= _unread_norm(config, ours, family.name_of)
     values = family.write_config(config) | family.tokens(tokenizer) | _specials(tokenizer)
@@ -83,7 +84,7 @@ def _whole(family: Any, folder: Path, config: LvlmConfig, ours: TensorFiles, tok
 
 
 def _parts(
-    folder: Path, config: LvlmConfig, ours: TensorFiles, tokenizer: Any, directory: Path
+    folder: Path, config: LvlmConfig, ours: ModelFiles, tokenizer: Any, directory: Path
 ) -> str:
     said, written = [], ["decoder/"]
     llm = folder / "llm"
@@ -116,7 +117,7 @@ def _parts(
 
 
 def _unread_norm(
-    config: LvlmConfig, ours: TensorFiles, name_of: Callable[[str], str]
+    config: LvlmConfig, ours: ModelFiles, name_of: Callable[[str], str]
 ) -> dict[str, Tensor]:
     """The norm that their towers have behind the tokens, as one that does nothing."""
     if config.encoder.post_norm:
@@ -130,7 +131,7 @@ def _unread_norm(
 
 
 def _write(
-    folder: Path, values: dict[str, Any], found: Mapping[str, Tensor], ours: TensorFiles
+    folder: Path, values: dict[str, Any], found: Mapping[str, Tensor], ours: ModelFiles
 ) -> None:
     kind = ours["decoder/embedding"].dtype.name
     _write_json(folder / "config.json", values | {"dtype": kind})

@@ -2,6 +2,7 @@
 
 config.json         the sizes (LvlmConfig)
 model.safetensors   the weights, or model-00001-of-0000n.safetensors with an index
+lora.safetensors    where it trained by LoRA: what is added to the weights (see `lora`)
 tokenizer files     as transformers writes them, with the chat template of an imported model
 preprocessor.json   image_size, mean, std, and how many frames of a video it was made for
 card.md             where it comes from and how good it is, for people
@@ -16,19 +17,21 @@ import tempfile
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from fewvid.checkpoints import weights
+from fewvid.checkpoints import lora, tensors, weights
 from fewvid.data.chat_template import chat_for
 from fewvid.data.tokenizer import CHAT_TEMPLATE, Chat
 from fewvid.errors import UserError, closest
+from fewvid.models import low_rank
 from fewvid.models.config import LvlmConfig
 from fewvid.parallel.paths import flatten, unflatten
 
 SHARD_BYTES = 4 * 2**30
 TEMPLATE = "chat_template.jinja"
+OfLora = Literal["keep", "merge", "drop"]
 
 
 def save(
@@ -40,19 +43,27 @@ def save(
     card: str,
     frames: int = 8,
     dtype: str | None = None,
+    alpha: float = 0.0,
     shard_bytes: int = SHARD_BYTES,
 ) -> Path:
     """Writes a model directory: beside its place first, then renamed, so it is never half there.
 
     params: nested dict of arrays (numpy or jax). A directory of the same name is replaced.
+    alpha: that of LoRA, whose A and B are in `params` then and go to a file of their own.
     frames: how many frames of a video the model was trained on; the default of `chat`.
     dtype: `float16` or `bfloat16` halves the file; None stores the arrays as they are.
     """
     if dtype is not None and dtype not in weights.DTYPES:
         raise UserError(f"dtype={dtype!r} cannot be stored; use one of {sorted(weights.DTYPES)}")
 
+    flat = flatten(params)
+    pairs = {path: leaf for path, leaf in flat.items() if low_rank.owner(path)[1]}
+    own = unflatten({path: leaf for path, leaf in flat.items() if path not in pairs})
+
     def write(beside: Path) -> None:
-        weights.write(beside, params, dtype=dtype, shard_bytes=shard_bytes)
+        weights.write(beside, own, dtype=dtype, shard_bytes=shard_bytes)
+        if pairs:
+            lora.write(beside, pairs, alpha)
 
     return compose(
         directory, config=config, weights_to=write, tokenizer=tokenizer, card=card, frames=frames
@@ -85,6 +96,36 @@ def compose(
     return directory
 
 
+def copy(
+    model: Path | str, directory: Path | str, *, card: str, of_lora: OfLora, frames: int = 0
+) -> Path:
+    """A model directory like that of `model`, array by array, in the types of its files.
+
+    of_lora: what becomes of what LoRA adds. `keep`: it stays beside the weights; `merge`: it is
+    added to them for good (float32 then, where it adds); `drop`: they are what they were before.
+    frames: see `save` (0: as before). Raises UserError as `load` does.
+    """
+    source = resolve(model)
+    config = read_config(source)
+    merged = lora.ModelFiles(source)
+    files = merged if of_lora == "merge" else tensors.TensorFiles(source)
+    check_shapes(source, config, files)
+
+    def write(beside: Path) -> None:
+        tensors.write(beside, files, shard_bytes=SHARD_BYTES)
+        if of_lora == "keep" and merged.lora is not None:
+            shutil.copyfile(source / lora.FILE, beside / lora.FILE)
+
+    return compose(
+        directory,
+        config=config,
+        weights_to=write,
+        tokenizer=load_tokenizer(source),
+        card=card,
+        frames=frames or read_frames(source),
+    )
+
+
 def load(directory: Path | str) -> tuple[LvlmConfig, dict[str, Any], Any]:
     """Reads (config, params as nested dict of float32 numpy arrays, tokenizer).
 
@@ -101,7 +142,10 @@ def load_weights(directory: Path) -> tuple[LvlmConfig, dict[str, Any]]:
     config = read_config(directory)
     flat = weights.read(directory)
     check_shapes(directory, config, flat)
+    beside = lora.read(directory, {path: value.shape for path, value in flat.items()})
     for path, value in flat.items():  # one by one: two whole models need not fit
+        if beside is not None:
+            value = beside.added(path, value)
         if not np.issubdtype(value.dtype, np.integer):
             flat[path] = value.astype(np.float32, copy=False)
     return config, unflatten(flat)

@@ -1,5 +1,7 @@
 """A model directory onto a mesh: every device's piece of an array is read from the file alone.
 
+What LoRA adds to a piece is added as it is read.
+
 The host never holds more than one such piece, so that a model may be larger than its memory.
 """
 
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fewvid.checkpoints import model_directory
-from fewvid.checkpoints.tensors import TensorFiles
+from fewvid.checkpoints.lora import ModelFiles
 from fewvid.parallel.paths import flatten, unflatten
 
 
@@ -23,7 +25,7 @@ def load(directory: Path, layout: Mapping[str, Any]) -> dict[str, Any]:
     """
     import jax
 
-    files = TensorFiles(directory)
+    files = ModelFiles(directory)
     model_directory.check_shapes(directory, model_directory.read_config(directory), files)
     placed = {}
     for path, sharding in flatten(layout).items():

@@ -135,9 +135,14 @@ def write(
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
 
 
-def write_file(file: Path, tensors: Mapping[str, Tensor], framework: str = "np") -> None:
-    """One file: a length, a header of JSON, and the arrays one behind the other."""
-    header: dict[str, object] = {"__metadata__": {"format": framework}}
+def write_file(
+    file: Path, tensors: Mapping[str, Tensor], framework: str = "np", **said: str
+) -> None:
+    """One file: a length, a header of JSON, and the arrays one behind the other.
+
+    said: what else the header is to say. The same arrays give the same bytes.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": framework, **said}}
     at = 0
     for name, tensor in tensors.items():
         header[name] = {

@@ -186,6 +186,7 @@ def _search(
     import dataclasses
 
     from fewvid.commands.plan_page import found_page
+    from fewvid.training import lora
     from fewvid.training import trainable as subtree
     from fewvid.training.forecast import holds_scores
     from fewvid.training.search import search
@@ -197,7 +198,7 @@ def _search(
         )
     stages = []
     for plan in plans:
-        counted = subtree.count(shapes, plan.trainable)
+        counted = subtree.count(lora.grown(shapes, plan.stage.lora), plan.trainable)
         scores = holds_scores(topology, wanted)
         best = search(plan, wanted, model, topology, devices, counted, scores)
         print(found_page(plan, best, topology))

@@ -16,11 +16,12 @@ FEW = 5  # settings of a search that are shown
 def page(found: Forecast, topology: Topology, mesh: dict[str, int]) -> str:
     """The forecast over the lines of a paragraph."""
     sides = " ".join(f"{axis}={size}" for axis, size in mesh.items())
+    parts = f" in {found.accumulate} parts" if found.accumulate > 1 else ""
     lines = [
         f"{found.stage} on {topology.name}: {of(topology.chips, 'chip')}, mesh {sides}",
         line(
             "a step",
-            f"{found.rows} rows of {found.length} tokens, "
+            f"{found.rows} rows{parts} of {found.length} tokens, "
             f"{of(found.frames, 'frame')} of {found.keep} tokens kept",
         ),
         line("memory", _memory(found)),

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 
 from fewvid.models.attention import attention, probabilities
 from fewvid.models.config import AdapterConfig, EncoderConfig, SamplerConfig
+from fewvid.models.dense import Dense
 from fewvid.models.displacement import displacement
 from fewvid.models.positions import patch_features, time_features
 from fewvid.samplers import Selection, gather, of_frames, spread
@@ -76,8 +77,8 @@ class Adapter(nn.Module):
     def setup(self) -> None:
         c = self.config
 
-        def dense(width: int) -> nn.Dense:
-            return nn.Dense(width, dtype=self.dtype)
+        def dense(width: int) -> Dense:
+            return Dense(width, dtype=self.dtype)
 
         def norm() -> nn.LayerNorm:
             return nn.LayerNorm(dtype=self.dtype)
@@ -90,12 +91,12 @@ class Adapter(nn.Module):
             self.k, self.v, self.out = dense(c.width), dense(c.width), dense(c.width)
         if c.change:  # starts at nothing: an image model is the same function with it
             zeros = nn.initializers.zeros
-            self.change = nn.Dense(self.out_width, False, dtype=self.dtype, kernel_init=zeros)
+            self.change = Dense(self.out_width, False, dtype=self.dtype, kernel_init=zeros)
         self.norm_mlp, self.mlp_in, self.mlp_out = norm(), dense(4 * c.width), dense(c.width)
         self.norm_out, self.to_decoder = norm(), dense(self.out_width)
         # Large at the start: frames of a clip are alike but for this, and an image has none of it.
         scale = nn.initializers.normal(TIME_SCALE)
-        self.time = nn.Dense(self.out_width, False, dtype=self.dtype, kernel_init=scale)
+        self.time = Dense(self.out_width, False, dtype=self.dtype, kernel_init=scale)
 
     def __call__(
         self,

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from fewvid.models.attention import attention
 from fewvid.models.config import DecoderConfig
+from fewvid.models.dense import Dense
 from fewvid.models.remat import rematerialised
 from fewvid.models.rotary import frequencies, rotate
 from fewvid.models.spread import spread
@@ -70,8 +71,8 @@ class Block(nn.Module):
         c = self.config
         batch, length, _ = x.shape
 
-        def dense(width: int, name: str, bias: bool) -> nn.Dense:
-            return nn.Dense(width, use_bias=bias, dtype=self.dtype, name=name)
+        def dense(width: int, name: str, bias: bool) -> Dense:
+            return Dense(width, use_bias=bias, dtype=self.dtype, name=name)
 
         def norm(name: str) -> nn.RMSNorm:
             return nn.RMSNorm(epsilon=c.norm_eps, dtype=self.dtype, name=name)

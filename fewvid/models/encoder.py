@@ -17,6 +17,7 @@ import numpy as np
 
 from fewvid.models.attention import attention, probabilities
 from fewvid.models.config import EncoderConfig
+from fewvid.models.dense import Dense
 from fewvid.models.remat import rematerialised
 from fewvid.models.spread import spread
 
@@ -39,8 +40,8 @@ class Block(nn.Module):
         x, response = carry
         frames, length, _ = x.shape
 
-        def dense(width: int, name: str) -> nn.Dense:
-            return nn.Dense(width, dtype=self.dtype, name=name)
+        def dense(width: int, name: str) -> Dense:
+            return Dense(width, dtype=self.dtype, name=name)
 
         def heads(y: jax.Array) -> jax.Array:
             return y.reshape(frames, length, c.heads, c.width // c.heads)
@@ -93,7 +94,7 @@ class Encoder(nn.Module):
         x = normalised(pixels[:, :whole, :whole], c).astype(self.dtype)
         x = x.reshape(frames, c.grid, c.patch_size, c.grid, c.patch_size, 3)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(frames, c.tokens, -1)
-        x = nn.Dense(c.width, c.patch_bias, dtype=self.dtype, name="patch")(x)
+        x = Dense(c.width, c.patch_bias, dtype=self.dtype, name="patch")(x)
         if c.cls_token:
             cls = self.param("cls", nn.initializers.normal(0.02), (c.width,))
             cls = jnp.broadcast_to(cls.astype(self.dtype), (frames, 1, c.width))

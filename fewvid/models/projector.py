@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from fewvid.models.adapter import Sample, Visual
 from fewvid.models.config import AdapterConfig, SamplerConfig
+from fewvid.models.dense import Dense
 from fewvid.models.pooling import halved, halved_response
 from fewvid.models.positions import time_features
 from fewvid.samplers import gather, of_frames
@@ -32,10 +33,10 @@ class Projector(nn.Module):
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
-        self.project = nn.Dense(self.config.width, dtype=self.dtype)
-        self.to_decoder = nn.Dense(self.out_width, dtype=self.dtype)
+        self.project = Dense(self.config.width, dtype=self.dtype)
+        self.to_decoder = Dense(self.out_width, dtype=self.dtype)
         zeros = nn.initializers.zeros
-        self.time = nn.Dense(self.out_width, False, dtype=self.dtype, kernel_init=zeros)
+        self.time = Dense(self.out_width, False, dtype=self.dtype, kernel_init=zeros)
         if self.config.newline:
             spread = nn.initializers.normal(self.out_width**-0.5)
             self.newline = self.param("newline", spread, (self.out_width,))

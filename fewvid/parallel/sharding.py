@@ -15,6 +15,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from fewvid.models import low_rank
 from fewvid.parallel.paths import flatten, unflatten
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,14 @@ LVLM_RULES: Rules = (
 
 
 def spec_for(path: str, ndim: int, rules: Rules = LVLM_RULES) -> P:
-    """The spec of one parameter, padded in front to `ndim`. Raises ValueError if none matches."""
+    """The spec of one parameter, padded in front to `ndim`. Raises ValueError if none matches.
+
+    A and B of LoRA (`models.low_rank`) are split as their matrix is: A its rows, B its columns.
+    """
+    matrix, side = low_rank.owner(path)
+    if side:
+        *depth, rows, columns = spec_for(matrix, ndim, rules)
+        return P(*depth, rows, None) if side == low_rank.A else P(*depth, None, columns)
     for pattern, spec in rules:
         if re.fullmatch(pattern, path):
             if len(spec) > ndim:

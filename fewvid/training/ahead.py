@@ -20,6 +20,7 @@ from fewvid.models.config import LvlmConfig
 from fewvid.parallel.ahead import bytes_of, shaped
 from fewvid.parallel.mesh import batch_sharding
 from fewvid.parallel.sharding import shardings
+from fewvid.training import lora
 from fewvid.training import trainable as subtree
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
@@ -62,6 +63,7 @@ def prepare(
     """
     plan = dataclasses.replace(plan, stage=dataclasses.replace(plan.stage, resident=False))
     params = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
+    params = lora.grown(params, plan.stage.lora)
     layout = shardings(mesh, params, **({"report": report} if report else {}))
     programs = stage_programs(plan, run, model, params, layout, VISUAL_ID, mesh)
     program = programs[plan.keeps[-1]]

@@ -36,7 +36,8 @@ def temporaries(
     trained: weights that it updates; scores: whether attention holds its scores.
     """
     c, size, tensor = model.decoder, jnp.dtype(run.compute_dtype).itemsize, mesh["tensor"]
-    rows = plan.shape.batch_size // (mesh["data"] * mesh["fsdp"])
+    parts = plan.stage.accumulate
+    rows = plan.shape.batch_size // (mesh["data"] * mesh["fsdp"] * parts)
     frames, length = rows * plan.shape.frames, plan.shape.length
     projected = (2 * c.heads + 2 * c.kv_heads) * c.head_dim + 3 * c.mlp_width
     inside = (projected + 4 * c.width) // tensor
@@ -50,7 +51,8 @@ def temporaries(
     judged = 3 * 4 * rows * chunk * c.vocab_size // tensor
     adapter = size * frames * model.encoder.tokens * 8 * model.adapter.width
     encoder = _encoder(plan, run, model, frames, scores)
-    return 4 * trained + weights + judged + max(encoder, adapter, decoder)
+    gradients = 4 * trained * (1 + (parts > 1))  # of a part, and their sum
+    return gradients + weights + judged + max(encoder, adapter, decoder)
 
 
 def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, frames: int, scores: bool) -> int:
@@ -77,6 +79,7 @@ def links(
     """What leaves one chip in a step, by kind. counted: weights (that train, in all) by part."""
     size = jnp.dtype(run.compute_dtype).itemsize
     fsdp, data, tensor = mesh["fsdp"], mesh["data"], mesh["tensor"]
+    size_of_all = size * plan.stage.accumulate  # each part of a batch gathers and sums anew
     found: dict[str, Sent] = {}
     moving = sum(some for some, _ in counted.values()) // tensor
     gathered = 0
@@ -87,11 +90,11 @@ def links(
         gathered += whole // tensor * (1 + again)
     if fsdp > 1:
         share = (fsdp - 1) / fsdp
-        found["all-gather"] = Sent(1, int(size * gathered * share))
-        found["reduce-scatter"] = Sent(1, int(size * moving * share))
+        found["all-gather"] = Sent(1, int(size_of_all * gathered * share))
+        found["reduce-scatter"] = Sent(1, int(size_of_all * moving * share))
     summed = 0.0
     if data > 1:
-        summed += 2 * size * moving / fsdp * (data - 1) / data
+        summed += 2 * size_of_all * moving / fsdp * (data - 1) / data
     if tensor > 1:
         rows = plan.shape.batch_size // (data * fsdp)
         of_layer = size * rows * plan.shape.length * model.decoder.width

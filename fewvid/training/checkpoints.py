@@ -17,7 +17,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from fewvid.errors import UserError
-from fewvid.training.stage import differences
+from fewvid.training.stage import completed, differences
 from fewvid.training.step import TrainState
 
 
@@ -75,7 +75,7 @@ class StageCheckpoints:
                 config=ocp.args.JsonRestore(),
             ),
         )
-        if changed := differences(found.config, jsonable(config)):
+        if changed := differences(completed(found.config), jsonable(config)):
             raise UserError(f"{self.directory} is of another config: {'; '.join(changed)}")
         return found.state
 

@@ -22,7 +22,7 @@ from fewvid.parallel import roofline
 from fewvid.parallel.ahead import Compiled, compiled
 from fewvid.parallel.collectives import Sent, sent
 from fewvid.parallel.topology import Topology
-from fewvid.training import ahead, by_formula, work
+from fewvid.training import ahead, by_formula, lora, work
 from fewvid.training import trainable as subtree
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
@@ -38,6 +38,7 @@ class Forecast:
 
     stage: str
     rows: int
+    accumulate: int
     length: int
     frames: int
     keep: int
@@ -76,7 +77,7 @@ def forecast(
     stage = ahead.prepare(plan, run, model, mesh, report)
     sides = dict(mesh.shape)
     shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
-    counted = subtree.count(shapes, plan.trainable)
+    counted = subtree.count(lora.grown(shapes, plan.stage.lora), plan.trainable)
     updated = stage.held.trained // 4
     scores = holds_scores(topology, run)
     seconds = None
@@ -117,6 +118,7 @@ def forecast(
     return Forecast(
         stage=plan.stage.name,
         rows=shape.batch_size,
+        accumulate=plan.stage.accumulate,
         length=shape.length,
         frames=shape.frames,
         keep=plan.keeps[-1],
@@ -152,7 +154,8 @@ def _advice(
     if hbm is None or (not made.refused and held.total + made.temporaries <= hbm):
         return ""
     over = sides["data"] * sides["fsdp"]
-    rows = plan.shape.batch_size // over
+    parts = plan.stage.accumulate
+    rows = plan.shape.batch_size // (over * parts)
     if held.total > hbm / 2 and sides["data"] > 1:
         return "split what every data group keeps whole: --config.mesh.data=1 --config.mesh.fsdp=-1"
     if held.total > hbm / 2:
@@ -160,8 +163,9 @@ def _advice(
     if run.remat != "full":
         return "keep less for the way back: --config.remat=full"
     if rows > 1:
-        where = f"--config.stages[{plan.index}].batch_size={over * max(rows // 2, 1)}"
-        return f"{rows} rows a chip are too many: '{where}', or a slice of more chips"
+        one = next(parts for parts in range(2, rows + 1) if rows % parts == 0)
+        where = f"--config.stages[{plan.index}].accumulate={parts * one}"
+        return f"{rows} rows a chip at once are too many: '{where}', or a slice of more chips"
     return (
         "one row a chip is too much: split its work by --config.mesh.tensor=2, or give it fewer "
         f"frames ('--config.stages[{plan.index}].frames={max(plan.shape.frames // 2, 1)}')"

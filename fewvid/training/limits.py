@@ -15,11 +15,18 @@ from fewvid.models import remat
 from fewvid.training.sizes import model_of
 
 if TYPE_CHECKING:
-    from fewvid.training.stage import OptimizerConfig, RunConfig, StageConfig, WorldConfig
+    from fewvid.training.stage import (
+        LoraConfig,
+        OptimizerConfig,
+        RunConfig,
+        StageConfig,
+        WorldConfig,
+    )
 
 WORLD = "shapes:"
 TO_BE_GIVEN = "<your "  # begins what stands for a manifest that a config leaves to the user
 COMPUTE_DTYPES = ("float32", "bfloat16")
+OPTIMIZERS = ("adamw", "adafactor", "muon")
 PARTS = ("encoder", "adapter", "decoder")
 FOLDERS = ("train", "validation", "test")
 # The manifests of the miniature world, and which key says how many files they are about.
@@ -65,13 +72,15 @@ def check_run(run: RunConfig) -> None:
         where = f"config.stages[{index}]"
         check_stage(stage, where)
         check_optimizer(stage.optimizer, stage.steps, f"{where}.optimizer")
+        check_lora(stage.lora, f"{where}.lora")
         for number, source in enumerate(stage.sources):
             check_source(source, run.world, f"{where}.sources[{number}]")
 
 
 def check_stage(stage: StageConfig, where: str) -> None:
     """Raises UserError for what a stage cannot be, its optimizer and its sources apart."""
-    for key in ("steps", "batch_size", "frames", "questions", "answers", "checkpoint_every"):
+    counts = ("steps", "batch_size", "accumulate", "frames", "questions", "answers")
+    for key in (*counts, "checkpoint_every"):
         if getattr(stage, key) < 1:
             raise UserError(f"{where}.{key} is {getattr(stage, key)}, must be at least 1")
     if stage.questions > stage.answers:
@@ -95,6 +104,11 @@ def check_stage(stage: StageConfig, where: str) -> None:
 
 def check_optimizer(optimizer: OptimizerConfig, steps: int, where: str) -> None:
     """Raises UserError for what no optimizer of a stage of so many steps can be."""
+    if optimizer.name not in OPTIMIZERS:
+        raise UserError(
+            f"{where}.name is {optimizer.name!r}, wanted one of {', '.join(OPTIMIZERS)}."
+            f"{closest(optimizer.name, OPTIMIZERS)}"
+        )
     for key in ("learning_rate", "clip"):
         if not 0 < (got := getattr(optimizer, key)) < math.inf:
             raise UserError(f"{where}.{key} is {got}, must be a number above 0")
@@ -118,6 +132,16 @@ def check_optimizer(optimizer: OptimizerConfig, steps: int, where: str) -> None:
         )
     if not 0 <= optimizer.warmup <= steps:
         raise UserError(f"{where}.warmup is {optimizer.warmup}, must be in 0..steps={steps}")
+
+
+def check_lora(lora: LoraConfig, where: str) -> None:
+    """Raises UserError for what LoRA cannot be, whatever the model."""
+    if lora.rank < 0:
+        raise UserError(f"{where}.rank is {lora.rank}, must be 0 (no LoRA) or more, such as 16")
+    if not 0 < lora.alpha < math.inf:
+        raise UserError(f"{where}.alpha is {lora.alpha}, must be a number above 0")
+    if not lora.targets:
+        raise UserError(f"{where}.targets is empty: name what it is for, such as ('decoder/.*',)")
 
 
 def check_world(world: WorldConfig) -> None:

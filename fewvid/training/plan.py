@@ -16,7 +16,7 @@ from fewvid.errors import UserError, closest
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
 from fewvid.parallel.mesh import batch_rows
 from fewvid.samplers import SAMPLERS
-from fewvid.training import keeps
+from fewvid.training import keeps, lora
 from fewvid.training import trainable as subtree
 from fewvid.training.sizes import check_keep
 from fewvid.training.stage import StageConfig
@@ -26,7 +26,8 @@ from fewvid.training.trainable import Trainable
 @dataclass(frozen=True)
 class StagePlan:
     """A stage and what follows from it. index: from 0; keeps: every K that its steps may have,
-    ascending; shape: of a batch as it is packed, which is for the largest K.
+    ascending; shape: of a batch as it is packed, which is for the largest K; low_rank: how many
+    parameters of a part are those of LoRA.
     """
 
     index: int
@@ -34,6 +35,7 @@ class StagePlan:
     trainable: Trainable
     shape: BatchShape
     keeps: tuple[int, ...]
+    low_rank: Mapping[str, int]
 
     @property
     def folder(self) -> str:
@@ -58,10 +60,12 @@ def _plan(
     index: int, stage: StageConfig, config: LvlmConfig, params: Mapping[str, Any], mesh: Mesh
 ) -> StagePlan:
     chosen = subtree.select(params, stage.trainable)
+    grown = lora.grown(params, stage.lora)
+    chosen = lora.trains(chosen, grown, stage.lora)
     if stage.cache_features and any(path.startswith("encoder/") for path in chosen):
         raise UserError(
-            "cache_features=True needs a frozen encoder, but trainable covers encoder/ paths; "
-            "take them out or set cache_features=False"
+            "cache_features=True needs a frozen encoder, but trainable or lora.targets covers "
+            "encoder/ paths; take them out or set cache_features=False"
         )
     for part in stage.optimizer.scale:
         if not any(path.startswith(f"{part}/") for path in chosen):
@@ -70,6 +74,12 @@ def _plan(
         raise UserError(
             f"batch_size {stage.batch_size} does not divide over data={mesh.shape['data']} x "
             f"fsdp={mesh.shape['fsdp']}; make it a multiple of {batch_rows(mesh)}"
+        )
+    if stage.batch_size % (parts := stage.accumulate * batch_rows(mesh)):
+        raise UserError(
+            f"batch_size {stage.batch_size} does not divide into accumulate={stage.accumulate} "
+            f"parts over data={mesh.shape['data']} x fsdp={mesh.shape['fsdp']}; make it a multiple "
+            f"of {parts}, or set accumulate to a divisor of {stage.batch_size // batch_rows(mesh)}"
         )
     if stage.sampler is not None and stage.sampler not in SAMPLERS:
         raise UserError(
@@ -92,13 +102,13 @@ def _plan(
         narrows_by=max(read) - min(read),
         closing=int(config.adapter.newline),
     )
-    return StagePlan(index, stage, chosen, shape, kept)
+    return StagePlan(index, stage, chosen, shape, kept, lora.count(grown))
 
 
 def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
     """A stage in plain words, over three lines."""
     stage = plan.stage
-    counts = subtree.count(params, plan.trainable)
+    counts = subtree.count(lora.grown(params, stage.lora), plan.trainable)
     trains = [
         f"the {part} ({whole:,} parameters)"
         if some == whole
@@ -116,11 +126,13 @@ def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
     most = plan.shape.visual_tokens_per_frame
     kept = " or ".join(map(str, plan.keeps))
     read = f"{most - plan.shape.narrows_by} to {most}" if plan.shape.narrows_by else f"{most}"
+    low = f", by LoRA of rank {stage.lora.rank}" if stage.lora.rank else ""
+    parts = f", in {stage.accumulate} parts one by one" if stage.accumulate > 1 else ""
     return (
-        f"stage {plan.index + 1} of {stages}, {stage.name}: trains {' and '.join(trains)}\n"
+        f"stage {plan.index + 1} of {stages}, {stage.name}: trains {' and '.join(trains)}{low}\n"
         f"  on {'; '.join(sources)}\n"
-        f"  {stage.steps} steps of {stage.batch_size} rows: up to {stage.questions} questions, "
-        f"{stage.frames} frames, {kept} tokens kept and {read} read a frame, "
+        f"  {stage.steps} steps of {stage.batch_size} rows{parts}: "
+        f"up to {stage.questions} questions, {stage.frames} frames, {kept} tokens kept and {read} read a frame, "
         f"learning rate {stage.optimizer.learning_rate:g}"
         + "".join(f", x{by:g} for the {part}" for part, by in stage.optimizer.scale.items())
     )

@@ -16,7 +16,7 @@ from ml_collections.config_dict import placeholder
 
 from fewvid.training.limits import TO_BE_GIVEN
 from fewvid.training.recipe_sizes import OF_THE_WORLD, SHAPES, SIZES, Size, size
-from fewvid.training.stage import MeshConfig, OptimizerConfig
+from fewvid.training.stage import LoraConfig, MeshConfig, OptimizerConfig
 
 __all__ = [
     "OF_THE_WORLD",
@@ -166,6 +166,8 @@ def _stage(
         "length": length,
         "answers": 128 if real else 2 * chosen.questions,  # else a word and the end
         "optimizer": asdict(optimizer),
+        "lora": asdict(LoraConfig()),
+        "accumulate": 1,
         "cache_features": frozen and not real,  # more files than a host has room for
         "max_bad_fraction": 0.05,
         "resident": resident or (frozen and chosen.resident),

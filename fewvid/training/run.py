@@ -32,7 +32,7 @@ from fewvid.training.plan import StagePlan, describe, make_plan
 from fewvid.training.progress import Display, OnStep, Silent, display
 from fewvid.training.stage import RunConfig, parse
 from fewvid.training.start import check_sources, ensure_model, ensure_world, model_config
-from fewvid.training.train_stage import save_model, train_stage
+from fewvid.training.train_stage import about, train_stage
 from fewvid.training.workdir import alone_in, check_same, claim, sweep
 
 
@@ -108,5 +108,5 @@ def _train(
         # A kill may have come between the stage's model and this.
         shutil.rmtree(workdir / "checkpoints" / plan.folder, ignore_errors=True)
         latest = done
-    config, params, tokenizer = model_directory.load(latest)
-    return save_model(workdir / "model", config, params, tokenizer, run, plans[-1])
+    last = workdir / "model"
+    return model_directory.copy(latest, last, of_lora="keep", **about(last, run, plans[-1]))

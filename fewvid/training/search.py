@@ -20,7 +20,9 @@ from fewvid.training.stage import RunConfig
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 ROOM = 0.85  # of a device's memory: formulas are not exact, and a program needs some of its own
-STATE = 3 * 4  # bytes of a weight that trains: it and two moments, float32
+# Bytes of a weight that trains: it and its moments, float32. Those of Adafactor are next to none;
+# what Muon leaves to AdamW is taken for its own.
+STATE = {"adamw": 3 * 4, "muon": 2 * 4, "adafactor": 1 * 4}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def search(
     room = ROOM * topology.chip.hbm * topology.chips / devices
     found = []
     for mesh in meshes(devices, model):
-        for rows in ROWS:
+        for rows in (rows for rows in ROWS if rows % plan.stage.accumulate == 0):
             for name in remat.NAMES:
                 one = _setting(plan, run, model, topology, mesh, rows, name, counted, scores)
                 if one.bytes <= room:
@@ -100,7 +102,7 @@ def _setting(
     plan, run = dataclasses.replace(plan, shape=shape), dataclasses.replace(run, remat=name)
     split = mesh["fsdp"] * mesh["tensor"]
     moving, whole = (sum(each[i] for each in counted.values()) for i in (0, 1))
-    held = (STATE * moving + 4 * (whole - moving)) // split
+    held = (STATE[plan.stage.optimizer.name] * moving + 4 * (whole - moving)) // split
     held += rows * shape.frames * shape.image_size**2 * 3
     needed = by_formula.temporaries(plan, run, model, mesh, moving // split, scores)
     links = by_formula.links(plan, run, model, mesh, counted)

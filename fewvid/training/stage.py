@@ -1,6 +1,6 @@
 """What a run is: frozen dataclasses read from a config, every key of which must be known.
 
-RunConfig -> stages: StageConfig -> sources: Source, optimizer: OptimizerConfig
+RunConfig -> stages: StageConfig -> sources: Source, optimizer: OptimizerConfig, lora: LoraConfig
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW with a linear warmup; `schedule` is what follows it: cosine (to 0) or constant.
+    """How parameters follow their gradients: `name` is one of `limits.OPTIMIZERS`.
 
+    learning_rate comes after a linear warmup; `schedule` follows it: cosine (to 0) or constant.
     scale: factors of the learning rate by part ("encoder", "adapter", "decoder"; 1 if not named).
     """
 
@@ -31,6 +32,20 @@ class OptimizerConfig:
     clip: float = 1.0
     schedule: str = "cosine"
     scale: dict[str, float] = field(default_factory=dict)
+    name: str = "adamw"
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """LoRA (see `models.low_rank`): W + alpha / rank A B, of which A and B train. rank 0: none.
+
+    targets: regexes over parameter paths. What they cover stays as it is, whatever `trainable`
+    says, but for its kernels, each of which has an A and a B.
+    """
+
+    rank: int = 0
+    alpha: float = 32.0
+    targets: tuple[str, ...] = ("decoder/.*",)
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,8 @@ class StageConfig:
     frames: T of a batch; an image is a video of one frame. keep: K, or several of which each step
     draws one (see `training.keeps`; None: the model's). sampler: a name (None: the model's).
     questions: at most so many a row, in `length` tokens of which `answers` are predicted.
+    accumulate: how many equal parts of the batch a step takes one after the other, so that it
+    holds the activations of one part alone; its gradient is that of the whole batch.
     cache_features: encode every file once, where the encoder is frozen.
     resident: keep the whole data on the device (see `data.resident`), where it is small enough.
     max_bad_fraction: how many of its media files may be unreadable (see `data.media.BadSamples`).
@@ -58,6 +75,8 @@ class StageConfig:
     keep: int | tuple[int, ...] | None = None
     sampler: str | None = None
     optimizer: OptimizerConfig = OptimizerConfig()
+    lora: LoraConfig = LoraConfig()
+    accumulate: int = 1
     cache_features: bool = False
     resident: bool = False
     max_bad_fraction: float = 0.05
@@ -177,6 +196,17 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     if type(value) is not hint:
         raise UserError(f"{where} is {value!r}, wanted {hint.__name__}")
     return value
+
+
+def completed(stored: Any) -> Any:
+    """A stored plain config with the keys that have come since, at their defaults.
+
+    One that this version cannot read (it has keys unknown here) is returned as it is.
+    """
+    try:
+        return build(RunConfig, plain(stored), "config").to_dict()
+    except UserError:
+        return stored
 
 
 def differences(old: Any, new: Any, where: str = "config") -> list[str]:

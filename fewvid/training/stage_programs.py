@@ -12,9 +12,10 @@ from jax.sharding import Mesh
 
 from fewvid.data import resident
 from fewvid.data.narrow import narrow
-from fewvid.models import lvlm
+from fewvid.models import low_rank, lvlm
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
 from fewvid.parallel.mesh import batch_sharding, replicated
+from fewvid.training import lora
 from fewvid.training.optimizer import make_optimizer, schedule
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
@@ -32,7 +33,8 @@ def stage_programs(
 ) -> dict[int, Program]:
     """A program for each K that the stage's steps may have; they differ in their step alone.
 
-    params: the whole tree, or its shapes; layout: its shardings; visual_id: of a placeholder.
+    params: the whole tree (`lora.grown`), or its shapes; layout: its shardings; visual_id: of a
+    placeholder.
     """
     stage = plan.stage
     rows = batch_sharding(mesh)
@@ -47,6 +49,7 @@ def stage_programs(
             mesh,
             rate=schedule(stage.optimizer, stage.steps),
             batch_layout=table,
+            accumulate=stage.accumulate,
         )
         for keep in plan.keeps
     }
@@ -64,6 +67,7 @@ def _loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     if "table" in batch:
         batch = resident.gather(batch["table"], batch["row"])
+    params = low_rank.scaled(params, lora.factor(plan.stage.lora))
     read = visual_tokens_per_frame(model, keep)
     batch = narrow(batch, plan.shape, read, visual_id)
     options: Any = {"keep": keep, "sampler": plan.stage.sampler, "visual_id": visual_id}

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import jax
 
-from fewvid.checkpoints import model_directory, tensors
-from fewvid.checkpoints.tensors import TensorFiles
+from fewvid.checkpoints import model_directory
 from fewvid.data.manifest import read_manifest
 from fewvid.data.mixtures import Source, read_source
 from fewvid.data.tokenizer import train_tokenizer
@@ -154,16 +153,8 @@ def ensure_model(run: RunConfig, workdir: Path) -> Path:
 
 def _copied(init_from: str, directory: Path) -> Path:
     """A model directory like that of `init_from`, array by array, in the types of its files."""
-    other = model_directory.resolve(init_from)
-    config, files = model_directory.read_config(other), TensorFiles(other)
-    model_directory.check_shapes(other, config, files)
-    return model_directory.compose(
-        directory,
-        config=config,
-        weights_to=lambda to: tensors.write(to, files, shard_bytes=model_directory.SHARD_BYTES),
-        tokenizer=model_directory.load_tokenizer(other),
-        card=f"Where a run starts: a copy of {init_from}.\n",
-    )
+    card = f"Where a run starts: a copy of {init_from}.\n"
+    return model_directory.copy(init_from, directory, card=card, of_lora="merge")
 
 
 def _texts(run: RunConfig, workdir: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from fewvid.models.attention import placed
 from fewvid.models.spread import rows_on
 from fewvid.parallel.mesh import HEADS, ROWS, batch_sharding, replicated
+from fewvid.training import accumulation
 from fewvid.training import trainable as subtree
 from fewvid.training.optimizer import optimizer_layout
 from fewvid.training.trainable import Trainable
@@ -58,35 +59,47 @@ def make_program(
     mesh: Mesh,
     rate: optax.Schedule | None = None,
     batch_layout: Any = None,
+    accumulate: int = 1,
 ) -> Program:
     """Builds `start(trainable tree, key) -> state` and `step(state, frozen, batch)`.
 
     params: the whole tree, or its shapes; layout: its shardings; batch_layout: those of a batch
-    (None: rows over the mesh). `step` donates its state: the
-    old one must not be used again. Its metrics are those of `loss` with `gradient_norm` (before
-    clipping) and `learning_rate`.
+    (None: rows over the mesh). accumulate: parts of a batch that are taken one by one, see
+    `accumulation`. `step` donates its state: the old one must not be used again. Its metrics are
+    those of `loss` with `gradient_norm` (before clipping) and `learning_rate`.
     """
     moving, _ = subtree.abstract_split(params, trainable)
     moving_layout, frozen_layout = subtree.split_layout(layout, trainable)
     everywhere = replicated(mesh)
+    rows = batch_layout or batch_sharding(mesh)
 
     def start(trained: Any, key: jax.Array) -> TrainState:
         data = jax.random.key_data(key)
         return TrainState(jnp.zeros((), jnp.int32), data, trained, optimizer.init(trained))
 
     shapes = jax.eval_shape(start, moving, jax.eval_shape(lambda: jax.random.key(0)))
-    moments = optimizer_layout(optimizer, shapes.optimizer, moving_layout, everywhere)
+    moments = optimizer_layout(shapes.optimizer, moving, moving_layout, everywhere)
     state_layout = TrainState(everywhere, everywhere, moving_layout, moments)
 
     def step(state: TrainState, frozen: Any, batch: Any):
         rng = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
-        def objective(trained: Any):
+        def objective(trained: Any, batch: Any, rng: jax.Array):
             with rows_on(batch_sharding(mesh)):
                 return loss(subtree.merge(trained, frozen, trainable), batch, rng)
 
+        differentiate = jax.grad(objective, has_aux=True)
         with placed(mesh, ROWS, HEADS):
-            (_, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.trainable)
+            if accumulate == 1:
+                gradients, metrics = differentiate(state.trainable, batch, rng)
+            else:
+                parts, shared = accumulation.divided(batch, rows, accumulate)
+                gradients, metrics = accumulation.mean(
+                    lambda part, rng: differentiate(state.trainable, part | shared, rng),
+                    parts,
+                    rng,
+                    moving_layout,
+                )
         updates, moments = optimizer.update(gradients, state.optimizer, state.trainable)
         trained = optax.apply_updates(state.trainable, updates)
         metrics = metrics | {"gradient_norm": optax.tree.norm(gradients)}
@@ -98,7 +111,7 @@ def make_program(
         start=jax.jit(start, out_shardings=state_layout),
         step=jax.jit(
             step,
-            in_shardings=(state_layout, frozen_layout, batch_layout or batch_sharding(mesh)),
+            in_shardings=(state_layout, frozen_layout, rows),
             out_shardings=(state_layout, everywhere),
             donate_argnums=0,
         ),

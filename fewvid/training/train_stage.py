@@ -24,7 +24,7 @@ from fewvid.models.attention import backend, placed
 from fewvid.models.config import LvlmConfig
 from fewvid.parallel.mesh import HEADS, ROWS, batch_rows, batch_sharding, replicated
 from fewvid.parallel.sharding import place, shardings
-from fewvid.training import keeps
+from fewvid.training import keeps, lora
 from fewvid.training import trainable as subtree
 from fewvid.training.checkpoints import StageCheckpoints, jsonable
 from fewvid.training.loop import train
@@ -36,6 +36,7 @@ from fewvid.training.stage_programs import stage_programs
 from fewvid.training.start import locate
 
 ENCODED_AT_ONCE = 256  # frames
+LORA = 2**31 - 1  # in a stage's key, that of A and B: no step has this number
 FRAMES = 8  # that a model trained on pictures alone looks at when it is shown a video
 
 
@@ -53,13 +54,15 @@ def train_stage(
     stage = plan.stage
     before = sum(earlier.steps for earlier in run.stages[: plan.index])
     model, tokenizer = model_directory.read_config(start), model_directory.load_tokenizer(start)
+    key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
     shapes = jax.eval_shape(lambda: lvlm.init(model, jax.random.key(0)))
-    layout = shardings(mesh, shapes, report=shown.say)
-    params = onto_mesh.load(start, layout)
+    params = onto_mesh.load(start, shardings(mesh, shapes, report=lambda _: None))
+    layout = shardings(mesh, lora.grown(shapes, stage.lora), report=shown.say)
+    params = lora.begun(params, layout, stage.lora, jax.random.fold_in(key, LORA))
     chat = chat_for(tokenizer)
     decoder, shape = model.decoder, plan.shape
     with placed(mesh, ROWS, HEADS):  # what is asked for and cannot be is refused before all work
-        read = (shape.batch_size, shape.length, decoder.heads, decoder.head_dim)
+        read = (shape.batch_size // stage.accumulate, shape.length, decoder.heads, decoder.head_dim)
         kernel = backend(read, run.compute_dtype)
     if kernel != "xla":
         shown.say(f"attention of the decoder: {kernel}")
@@ -81,7 +84,6 @@ def train_stage(
         tell()
     trained, frozen = subtree.split(params, plan.trainable)
     frozen = place(frozen, program.frozen_layout)
-    key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
     host = (jax.process_index(), jax.process_count())
     seed = int(np.random.SeedSequence([run.seed, plan.index]).generate_state(1)[0] >> 1)
     options = {"seed": seed, "features": features, "report": bad}
@@ -181,13 +183,21 @@ def save_model(
     directory: Path, model: LvlmConfig, params: Any, tokenizer: Any, run: RunConfig, plan: StagePlan
 ) -> Path:
     """Stores what a run has come to after the stage of `plan`, as a model directory."""
-    stages = ", ".join(stage.name for stage in run.stages[: plan.index + 1])
-    origin = run.init_from or f"random initial parameters (seed {run.seed})"
     return model_directory.save(
         directory,
         config=model,
         params=params,
         tokenizer=tokenizer,
-        card=f"# {directory.name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
-        frames=plan.stage.frames if plan.stage.frames > 1 else FRAMES,
+        alpha=plan.stage.lora.alpha,
+        **about(directory, run, plan),
     )
+
+
+def about(directory: Path, run: RunConfig, plan: StagePlan) -> dict[str, Any]:
+    """{card, frames} of the model of a run after the stage of `plan`, for `model_directory`."""
+    stages = ", ".join(stage.name for stage in run.stages[: plan.index + 1])
+    origin = run.init_from or f"random initial parameters (seed {run.seed})"
+    return {
+        "card": f"# {directory.name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
+        "frames": plan.stage.frames if plan.stage.frames > 1 else FRAMES,
+    }

@@ -1,9 +1,10 @@
 """What a step of a stage does: operations and memory traffic by part, counted from shapes.
 
 `useful` is what the model asks for: a product forwards, its two gradients where they are needed,
-attention causal. `done` is what the program does: it works out again what `remat` says and the
-chunks of scores, multiplies the whole square of attention, and goes back through every layer of an
-encoder of which any trains. Memory: weights, and what goes in and out of the products.
+attention causal; of LoRA the two thin products beside each. `done` is what the program does: it
+works out again what `remat` says and the chunks of scores, multiplies the whole square of
+attention, and goes back through every layer of an encoder of which any trains. Memory: weights, and
+what goes in and out of the products.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
-from fewvid.models import flops
+from fewvid.models import flops, low_rank
 from fewvid.models.config import LvlmConfig
 from fewvid.models.cross_entropy import chunk_of
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
 
-MOMENTS = 7 * 4  # bytes of a weight's update: it, its gradient and two moments in, all but one out
+# Bytes of a weight's update: it, its gradient and its moments in, and all but the gradient out.
+# Muon's products are not counted.
+UPDATE = {"adamw": 7 * 4, "muon": 5 * 4, "adafactor": 3 * 4}
+SUM = 3 * 4  # bytes of adding a weight's gradient to those of the parts of a batch before
 SCORES = 12  # bytes of one attention score, in and out: float32, then the 16 bits multiplied with
 
 
@@ -57,6 +61,16 @@ def trains(plan: StagePlan, part: str) -> bool:
     return any(path.startswith(f"{part}/") for path in plan.trainable)
 
 
+def trains_whole(plan: StagePlan, part: str) -> bool:
+    """Whether a stage needs gradients of any matrix of a part, and not of LoRA alone."""
+    return any(p.startswith(f"{part}/") and not low_rank.owner(p)[1] for p in plan.trainable)
+
+
+def _of_lora(plan: StagePlan, part: str, tokens: int) -> float:
+    """x A B of so many tokens, forwards and its two gradients."""
+    return 3 * 2.0 * plan.low_rank.get(part, 0) * tokens
+
+
 def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> Work:
     c, frames = model.encoder, plan.shape.frames
     if plan.stage.cache_features:
@@ -71,10 +85,12 @@ def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> W
             for path, rows in plan.trainable.items()
             if path.startswith("encoder/")
         )
-        passes, useful = 3 + (run.remat == "full"), 1 + 2 * blocks / c.depth
+        ways = 1 + trains_whole(plan, "encoder")  # the gradients of inputs, and of weights
+        passes, useful = 1 + ways + (run.remat == "full"), 1 + ways * blocks / c.depth
     wide = 2 * (4 * c.width + c.mlp_width) + 4 * c.width
     moved = _bytes(run) * frames * length * c.depth * wide + each * scores
-    return Work(useful * once, passes * once, passes * moved)
+    low = _of_lora(plan, "encoder", frames * length)
+    return Work(useful * once + low, passes * once + low, passes * moved)
 
 
 def _sampler(plan: StagePlan, model: LvlmConfig) -> Work:
@@ -86,9 +102,12 @@ def _sampler(plan: StagePlan, model: LvlmConfig) -> Work:
 def _adapter(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> Work:
     frames, c = plan.shape.frames, model.adapter
     once = flops.adapter(model, plan.keeps[-1], frames)
-    passes = 3 if trains(plan, "adapter") or trains(plan, "encoder") else 1
+    whole = trains_whole(plan, "adapter") or trains(plan, "encoder")
+    passes = 3 if whole else 1 + trains(plan, "adapter")
+    low = _of_lora(plan, "adapter", frames * model.encoder.tokens)
     tokens = frames * (4 * model.encoder.tokens + 16 * plan.shape.visual_tokens_per_frame)
-    return Work(passes * once, passes * once, passes * _bytes(run) * tokens * c.width)
+    moved = passes * _bytes(run) * tokens * c.width
+    return Work(passes * once + low, passes * once + low, moved)
 
 
 def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> Work:
@@ -96,7 +115,8 @@ def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> W
     one = 2 * c.width * c.vocab_size
     layers, head = flops.decoder(model, length) - one, answers * one
     causal = 2 * c.depth * length**2 * c.heads * c.head_dim
-    passes = 2 + trains(plan, "decoder")  # forwards, and the gradients of inputs and of weights
+    passes = 2 + trains_whole(plan, "decoder")  # forwards, the gradients of inputs, of weights
+    low = _of_lora(plan, "decoder", length)
     again = {"none": 0, "products": 2 * causal, "full": layers + causal}[run.remat]
     chunked = chunk_of(answers, c.vocab_size) < answers
     done = passes * (layers + causal) + again + (passes + chunked) * head
@@ -105,7 +125,7 @@ def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> W
     wide = heads + 5 * c.mlp_width + 8 * c.width
     moved = _bytes(run) * length * c.depth * wide + each * c.depth * c.heads * length**2
     moved = passes_over * moved + 8 * passes * answers * c.vocab_size
-    return Work(passes * (layers + head), done, moved)
+    return Work(passes * (layers + head) + low, done + low, moved)
 
 
 def weights_moved(plan: StagePlan, run: RunConfig, whole: int, trained: int) -> float:
@@ -113,8 +133,10 @@ def weights_moved(plan: StagePlan, run: RunConfig, whole: int, trained: int) -> 
 
     whole: how many weights it multiplies with, gathered; trained: how many it keeps and updates.
     """
-    passes = 2 + (run.remat == "full")
-    return 2 * passes * _bytes(run) * whole + MOMENTS * trained
+    passes, parts = 2 + (run.remat == "full"), plan.stage.accumulate
+    added = parts * SUM if parts > 1 else 0
+    update = UPDATE[plan.stage.optimizer.name] + added
+    return 2 * passes * parts * _bytes(run) * whole + update * trained
 
 
 def _bytes(run: RunConfig) -> int:

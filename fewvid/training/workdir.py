@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fewvid.errors import UserError
 from fewvid.training.checkpoints import jsonable
-from fewvid.training.stage import RunConfig, differences
+from fewvid.training.stage import RunConfig, completed, differences
 
 CONFIG = "config.json"
 
@@ -23,7 +23,7 @@ def check_same(workdir: Path, run: RunConfig) -> None:
     if not file.exists():
         return
     old = json.loads(file.read_text(encoding="utf-8"))
-    if changed := differences(old, jsonable(run.to_dict())):
+    if changed := differences(completed(old), jsonable(run.to_dict())):
         raise UserError(
             f"{workdir} is of a run with another config ({'; '.join(changed)}); "
             "give the same config to resume it, or another --workdir"

@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_told_what_to_change(planned):
     assert "does not fit" in said
     assert "leaves too little room: take a slice of more chips" in said
     said, _ = planned(*flags, "gpu:h100x8", "--config.stages[0].batch_size=1024")
-    assert "128 rows a chip are too many: '--config.stages[0].batch_size=512'" in said
+    assert "128 rows a chip at once are too many: '--config.stages[0].accumulate=2'" in said
     said, _ = planned(*flags, "gpu:h200x8", "--config.mesh.fsdp=1", "--config.mesh.data=-1")
     assert "split what every data group keeps whole: --config.mesh.data=1" in said
 

@@ -7,13 +7,15 @@ import numpy as np
 import optax
 import pytest
 
-from fewvid.models import lvlm
+from fewvid.models import low_rank, lvlm
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
 from fewvid.parallel.mesh import make_mesh
 from fewvid.parallel.paths import flatten
 from fewvid.parallel.sharding import place, shardings
+from fewvid.training import lora as low
 from fewvid.training import trainable as subtree
 from fewvid.training.loop import to_devices
+from fewvid.training.stage import LoraConfig
 from fewvid.training.step import make_program
 
 CONFIG = LvlmConfig.tiny()
@@ -34,7 +36,7 @@ def random_batch(rows=8, frames=2, text=6):
         "positions": np.tile(np.arange(length, dtype=np.int32), (rows, 1)),
         "answer_positions": np.tile(np.array([length - 3, length - 2], np.int32), (rows, 1)),
         "answer_tokens": tokens[:, -2:].copy(),
-        "answer_weights": np.ones((rows, 2), np.float32),
+        "answer_weights": rng.integers(0, 2, (rows, 2)).astype(np.float32),
     }
 
 
@@ -46,17 +48,25 @@ OPTIMIZER = optax.chain(
 )
 
 
-def take_steps(mesh, params, steps=2):
-    chosen = subtree.select(params, PATTERNS)
-    layout = shardings(mesh, params, report=pytest.fail)
-    loss = lambda p, batch, rng: lvlm.loss(CONFIG, p, batch, rng=rng)  # noqa: E731
-    program = make_program(loss, OPTIMIZER, params, layout, chosen, mesh)
-    trained, frozen = subtree.split(place(params, layout), chosen)
+LORA, NO_LORA = LoraConfig(rank=4, alpha=8.0), LoraConfig()
+
+
+def take_steps(mesh, params, steps=2, *, lora=NO_LORA, rows=8, **options):
+    shapes = low.grown(params, lora)
+    chosen = low.trains(subtree.select(params, PATTERNS), shapes, lora)
+    layout = shardings(mesh, shapes, report=pytest.fail)
+
+    def loss(params, batch, rng):
+        return lvlm.loss(CONFIG, low_rank.scaled(params, low.factor(lora)), batch, rng=rng)
+
+    program = make_program(loss, OPTIMIZER, shapes, layout, chosen, mesh, **options)
+    params = place(low.begun(params, layout, lora, jax.random.key(2)), layout)
+    trained, frozen = subtree.split(params, chosen)
     state = program.start(trained, jax.random.key(1))
     frozen = place(frozen, program.frozen_layout)
     seen = []
     for _ in range(steps):
-        state, metrics = program.step(state, frozen, to_devices(random_batch(), mesh))
+        state, metrics = program.step(state, frozen, to_devices(random_batch(rows), mesh))
         seen.append({name: float(value) for name, value in metrics.items()})
     merged = subtree.merge(state.trainable, frozen, chosen)
     return seen, flatten(jax.device_get(merged)), state
@@ -76,18 +86,44 @@ def on_one(params):
 def test_eight_devices_equal_one(params, on_one, sides):
     one, params_of_one, _ = on_one
     many, params_of_many, state = take_steps(make_mesh(*sides), params)
-    for a, b in zip(one, many, strict=True):
-        assert a.keys() == b.keys() == {"loss", "accuracy", "tokens", "gradient_norm"}
-        for name in a:
-            assert a[name] == pytest.approx(b[name], abs=1e-5), name
-    for path, value in params_of_one.items():
-        np.testing.assert_allclose(params_of_many[path], value, atol=1e-5, err_msg=path)
+    assert_equal(one, many, params_of_one, params_of_many)
     # It really is spread out: a piece of the matrix on each device, its moments alike.
     for tree in (state.trainable, state.optimizer[1][0].mu):
         kernel = tree["decoder"]["layers"]["mlp_in"]["kernel"]
         depth, wide, narrow = kernel.shape
         piece = depth, wide // sides[1], narrow // sides[2]
         assert kernel.addressable_shards[0].data.shape == piece
+
+
+def assert_equal(one, many, params_of_one, params_of_many):
+    for a, b in zip(one, many, strict=True):
+        assert a.keys() == b.keys() == {"loss", "accuracy", "tokens", "gradient_norm"}
+        for name in a:
+            assert a[name] == pytest.approx(b[name], abs=1e-5), name
+    for path, value in params_of_one.items():
+        np.testing.assert_allclose(params_of_many[path], value, atol=1e-5, err_msg=path)
+
+
+@pytest.fixture(scope="module")
+def lora_on_one(params):
+    return take_steps(make_mesh(devices=jax.devices()[:1]), params, lora=LORA, rows=32)
+
+
+@pytest.mark.parametrize("sides", [None, (2, 2, 2), (1, 8, 1)])
+def test_lora_in_four_parts_of_a_batch_equals_the_whole_on_one(params, lora_on_one, sides):
+    mesh = make_mesh(*sides) if sides else make_mesh(devices=jax.devices()[:1])
+    one, whole, _ = lora_on_one
+    many, found, state = take_steps(mesh, params, lora=LORA, rows=32, accumulate=4)
+    assert_equal(one, many, whole, found)
+    for path, value in flatten(params).items():  # nothing of the decoder moves but A and B
+        if path.startswith("decoder/"):
+            np.testing.assert_array_equal(found[path], value, err_msg=path)
+    a, b = low_rank.names("decoder/layers/mlp_in/kernel")
+    assert np.abs(found[b]).max() > 1e-4
+    over = mesh.shape["fsdp"], mesh.shape["tensor"]
+    for tree in (state.trainable, state.optimizer[1][0].mu):
+        pieces = {name: flatten(tree)[name].addressable_shards[0].data.shape for name in (a, b)}
+        assert pieces == {a: (2, 32 // over[0], 4), b: (2, 4, 64 // over[1])}
 
 
 def test_frozen_layers_stay_bit_equal(params, on_one):

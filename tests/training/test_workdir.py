@@ -1,5 +1,7 @@
 """Who holds a working directory: a config that fails early gives it back, any other keeps it."""
 
+import json
+
 import pytest
 
 from fewvid.errors import UserError
@@ -50,3 +52,19 @@ def test_a_file_in_the_way_is_named(tmp_path, name):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="a file is in the way"), alone_in(tmp_path / name):
         pass
+
+
+def test_a_directory_of_before_a_key_was_there_is_the_same_run(tmp_path):
+    fail(tmp_path, 1, KeyboardInterrupt)
+    file = tmp_path / "config.json"
+    stored = json.loads(file.read_text())
+    for key in ("lora", "accumulate"):
+        del stored["stages"][0][key]
+    del stored["stages"][0]["optimizer"]["name"]
+    file.write_text(json.dumps(stored))
+    check_same(tmp_path, run(1))
+    with pytest.raises(UserError, match=r"config \(config\.stages\[0\]\.steps: 1 -> 2\)"):
+        check_same(tmp_path, run(2))
+    file.write_text(json.dumps(stored | {"later": 1}))
+    with pytest.raises(UserError, match=r"config\.later: 1 -> '\(absent\)'"):
+        check_same(tmp_path, run(1))
