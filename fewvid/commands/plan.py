@@ -188,7 +188,6 @@ def _search(
     from fewvid.commands.plan_page import found_page
     from fewvid.training import lora
     from fewvid.training import trainable as subtree
-    from fewvid.training.forecast import holds_scores
     from fewvid.training.search import search
 
     if topology.chip is None:
@@ -199,8 +198,7 @@ def _search(
     stages = []
     for plan in plans:
         counted = subtree.count(lora.grown(shapes, plan.stage.lora), plan.trainable)
-        scores = holds_scores(topology, wanted)
-        best = search(plan, wanted, model, topology, devices, counted, scores)
+        best = search(plan, wanted, model, topology, devices, counted)
         print(found_page(plan, best, topology))
         found = [dataclasses.asdict(one) | {"flags": one.flags(plan.index)} for one in best]
         stages.append({"stage": plan.stage.name, "settings": found})

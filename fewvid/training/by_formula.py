@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 
+from fewvid.models.attention import holds_scores
 from fewvid.models.config import LvlmConfig
 from fewvid.models.cross_entropy import chunk_of
 from fewvid.parallel.collectives import Sent
@@ -29,11 +30,11 @@ def temporaries(
     model: LvlmConfig,
     mesh: Mapping[str, int],
     trained: int,
-    scores: bool,
+    platform: str,
 ) -> int:
     """Bytes of one chip beside what is held between steps.
 
-    trained: weights that it updates; scores: whether attention holds its scores.
+    trained: weights that it updates; platform: of the chip, whose attention may hold its scores.
     """
     c, size, tensor = model.decoder, jnp.dtype(run.compute_dtype).itemsize, mesh["tensor"]
     parts = plan.stage.accumulate
@@ -43,24 +44,25 @@ def temporaries(
     inside = (projected + 4 * c.width) // tensor
     kept = {"full": 0, "products": inside * 2 // 3, "none": inside}[run.remat]
     decoder = size * rows * length * (c.depth * (c.width + kept) + 2 * inside)
-    if scores:
+    if holds_scores(platform, run.compute_dtype, length):
         layers = c.depth if run.remat == "none" else 1
         decoder += layers * SCORE * rows * c.heads // tensor * length**2
     weights = IN_FLIGHT * size * c.width * projected // tensor
     chunk = chunk_of(plan.shape.answers, c.vocab_size)
     judged = 3 * 4 * rows * chunk * c.vocab_size // tensor
     adapter = size * frames * model.encoder.tokens * 8 * model.adapter.width
-    encoder = _encoder(plan, run, model, frames, scores)
+    encoder = _encoder(plan, run, model, frames, platform)
     gradients = 4 * trained * (1 + (parts > 1))  # of a part, and their sum
     return gradients + weights + judged + max(encoder, adapter, decoder)
 
 
-def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, frames: int, scores: bool) -> int:
+def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, frames: int, platform: str) -> int:
     e, size = model.encoder, jnp.dtype(run.compute_dtype).itemsize
     length = e.tokens + e.cls_token
     attends, maps = 5 * e.width, 2 * e.width + 2 * e.mlp_width
     tokens = size * frames * length
-    held = SCORE * frames * e.heads * length**2 if scores else 0
+    scores = holds_scores(platform, run.compute_dtype, length)
+    held = SCORE * frames * e.heads * length**2 * scores
     of_layer = max(tokens * attends + held, tokens * maps)
     if not trains(plan, "encoder"):
         return of_layer

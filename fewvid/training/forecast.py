@@ -79,17 +79,16 @@ def forecast(
     shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
     counted = subtree.count(lora.grown(shapes, plan.stage.lora), plan.trainable)
     updated = stage.held.trained // 4
-    scores = holds_scores(topology, run)
     seconds = None
     if topology.platform == "gpu":
-        held = by_formula.temporaries(plan, run, model, sides, updated, scores)
+        held = by_formula.temporaries(plan, run, model, sides, updated, "gpu")
         made, links = Compiled("", held), by_formula.links(plan, run, model, sides, counted)
     else:
         begun = time.perf_counter()
         made = compiled(stage.step.trace(*stage.arguments), topology.platform)
         seconds = time.perf_counter() - begun
         links = sent(made.text) if made.text else {}
-    parts = work.of_step(plan, run, model, scores)
+    parts = work.of_step(plan, run, model, topology.platform)
     a_chip = mesh.size / topology.chips  # devices: two on v4, one elsewhere
     hbm = int(topology.chip.hbm / a_chip) if topology.chip else None
     estimate, days, hours = None, {}, None
@@ -135,11 +134,6 @@ def forecast(
         hours=hours,
         compile_seconds=seconds,
     )
-
-
-def holds_scores(topology: Topology, run: RunConfig) -> bool:
-    """Whether attention holds its scores there: cuDNN's, of 16-bit numbers on a GPU, does not."""
-    return topology.platform != "gpu" or run.compute_dtype == "float32"
 
 
 def _advice(

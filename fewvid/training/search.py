@@ -58,7 +58,6 @@ def search(
     topology: Topology,
     devices: int,
     counted: Mapping[str, tuple[int, int]],
-    scores: bool,
 ) -> list[Setting]:
     """Every setting of a stage that fits, by rows a second. counted: as `trainable.count` gives."""
     assert topology.chip is not None
@@ -67,7 +66,7 @@ def search(
     for mesh in meshes(devices, model):
         for rows in (rows for rows in ROWS if rows % plan.stage.accumulate == 0):
             for name in remat.NAMES:
-                one = _setting(plan, run, model, topology, mesh, rows, name, counted, scores)
+                one = _setting(plan, run, model, topology, mesh, rows, name, counted)
                 if one.bytes <= room:
                     found.append(one)
     return sorted(found, key=lambda one: (-one.rate, one.bytes))
@@ -93,7 +92,6 @@ def _setting(
     rows: int,
     name: str,
     counted: Mapping[str, tuple[int, int]],
-    scores: bool,
 ) -> Setting:
     chip = topology.chip
     assert chip is not None
@@ -104,10 +102,10 @@ def _setting(
     moving, whole = (sum(each[i] for each in counted.values()) for i in (0, 1))
     held = (STATE[plan.stage.optimizer.name] * moving + 4 * (whole - moving)) // split
     held += rows * shape.frames * shape.image_size**2 * 3
-    needed = by_formula.temporaries(plan, run, model, mesh, moving // split, scores)
+    needed = by_formula.temporaries(plan, run, model, mesh, moving // split, topology.platform)
     links = by_formula.links(plan, run, model, mesh, counted)
     moved = work.weights_moved(plan, run, whole // mesh["tensor"], moving // split)
-    parts = work.of_step(plan, run, model, scores).values()
+    parts = work.of_step(plan, run, model, topology.platform).values()
     a_chip = mesh["data"] * split / topology.chips
     at = roofline.estimate(
         roofline.Load(

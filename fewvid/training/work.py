@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 
-from fewvid.models import flops, low_rank
+from fewvid.models import flops, low_rank, traffic
+from fewvid.models.attention import holds_scores
 from fewvid.models.config import LvlmConfig
 from fewvid.models.cross_entropy import chunk_of
 from fewvid.training.plan import StagePlan
@@ -23,7 +24,6 @@ from fewvid.training.stage import RunConfig
 # Muon's products are not counted.
 UPDATE = {"adamw": 7 * 4, "muon": 5 * 4, "adafactor": 3 * 4}
 SUM = 3 * 4  # bytes of adding a weight's gradient to those of the parts of a batch before
-SCORES = 12  # bytes of one attention score, in and out: float32, then the 16 bits multiplied with
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,18 @@ class Work:
 
 
 def of_step(
-    plan: StagePlan, run: RunConfig, model: LvlmConfig, scores: bool = True
+    plan: StagePlan, run: RunConfig, model: LvlmConfig, platform: str = "cpu"
 ) -> dict[str, Work]:
     """{encoder, sampler, adapter, decoder} of a step of the stage's largest K.
 
-    scores: whether attention takes its scores through memory, as all but cuDNN's does.
+    platform: of the chips, which says whether attention takes its scores through memory.
     """
-    each = SCORES if scores else 0
     rows = plan.shape.batch_size
     parts = {
-        "encoder": _encoder(plan, run, model, each),
+        "encoder": _encoder(plan, run, model, platform),
         "sampler": _sampler(plan, model),
         "adapter": _adapter(plan, run, model),
-        "decoder": _decoder(plan, run, model, each),
+        "decoder": _decoder(plan, run, model, platform),
     }
     return {
         name: Work(rows * work.useful, rows * work.done, rows * work.memory)
@@ -71,13 +70,12 @@ def _of_lora(plan: StagePlan, part: str, tokens: int) -> float:
     return 3 * 2.0 * plan.low_rank.get(part, 0) * tokens
 
 
-def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> Work:
+def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, platform: str) -> Work:
     c, frames = model.encoder, plan.shape.frames
     if plan.stage.cache_features:
         return Work(0, 0, 0)
     once = frames * flops.encoder(model)
     length = c.tokens + c.cls_token
-    scores = frames * c.depth * c.heads * length**2
     passes, useful = 1, 1.0
     if trains(plan, "encoder"):
         blocks = max(
@@ -87,8 +85,8 @@ def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> W
         )
         ways = 1 + trains_whole(plan, "encoder")  # the gradients of inputs, and of weights
         passes, useful = 1 + ways + (run.remat == "full"), 1 + ways * blocks / c.depth
-    wide = 2 * (4 * c.width + c.mlp_width) + 4 * c.width
-    moved = _bytes(run) * frames * length * c.depth * wide + each * scores
+    scores = holds_scores(platform, run.compute_dtype, length)
+    moved = traffic.encoder(model, frames, _bytes(run), scores=scores)
     low = _of_lora(plan, "encoder", frames * length)
     return Work(useful * once + low, passes * once + low, passes * moved)
 
@@ -110,7 +108,7 @@ def _adapter(plan: StagePlan, run: RunConfig, model: LvlmConfig) -> Work:
     return Work(passes * once + low, passes * once + low, moved)
 
 
-def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> Work:
+def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, platform: str) -> Work:
     c, length, answers = model.decoder, plan.shape.length, plan.shape.answers
     one = 2 * c.width * c.vocab_size
     layers, head = flops.decoder(model, length) - one, answers * one
@@ -121,9 +119,8 @@ def _decoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, each: int) -> W
     chunked = chunk_of(answers, c.vocab_size) < answers
     done = passes * (layers + causal) + again + (passes + chunked) * head
     passes_over = passes + (run.remat == "full")
-    heads = (2 * c.heads + 2 * c.kv_heads) * c.head_dim
-    wide = heads + 5 * c.mlp_width + 8 * c.width
-    moved = _bytes(run) * length * c.depth * wide + each * c.depth * c.heads * length**2
+    scores = holds_scores(platform, run.compute_dtype, length)
+    moved = traffic.decoder(model, length, _bytes(run), scores=scores)
     moved = passes_over * moved + 8 * passes * answers * c.vocab_size
     return Work(passes * (layers + head) + low, done + low, moved)
 

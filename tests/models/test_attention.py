@@ -13,6 +13,7 @@ from fewvid.models import attention as attention_module
 from fewvid.models.attention import (
     attention,
     backend,
+    holds_scores,
     mask_of_every_head,
     probabilities,
     segment_mask,
@@ -76,6 +77,18 @@ def test_the_backend_is_what_fits_and_what_is_asked_for(monkeypatch):
     monkeypatch.setenv("FEWVID_ATTENTION", "cuddn")
     with pytest.raises(UserError, match="Did you mean 'cudnn'"):
         backend(shape, jnp.bfloat16)
+
+
+def test_scores_go_through_memory_where_no_kernel_holds_them_back(monkeypatch):
+    monkeypatch.delenv("FEWVID_ATTENTION", raising=False)
+    assert holds_scores("cpu", jnp.bfloat16, 2048)
+    assert holds_scores("gpu", "float32", 577)
+    assert not holds_scores("gpu", "bfloat16", 577)
+    assert holds_scores("tpu", "bfloat16", 577)  # too short for splash
+    assert not holds_scores("tpu", "bfloat16", 2048)
+    monkeypatch.setenv("FEWVID_ATTENTION", "xla")
+    assert holds_scores("gpu", "bfloat16", 577)
+    assert holds_scores("tpu", "bfloat16", 2048)
 
 
 @pytest.mark.parametrize(

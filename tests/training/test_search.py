@@ -28,7 +28,7 @@ def test_what_is_found_fits_and_the_best_comes_first():
     shapes = jax.eval_shape(lambda: lvlm.init(model, jax.random.key(0)))
     (plan,) = make_plan(run.stages, model, shapes, make_mesh())
     counted = subtree.count(shapes, plan.trainable)
-    found = search(plan, run, model, slice_, 256, counted, scores=True)
+    found = search(plan, run, model, slice_, 256, counted)
     assert found
     assert slice_.chip is not None
     assert all(one.bytes <= ROOM * slice_.chip.hbm for one in found)
