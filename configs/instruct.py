@@ -2,7 +2,9 @@
 
 Stage 3: the adapter and the decoder, on images. It goes on from the model that
 `configs/pretrain.py:shapes` made in runs/pretrain, or from --config.init_from=DIR. Of a real size
-(`:vicuna_7b`, `:qwen_0_5b`) it has 32 frames, for images and videos of your own.
+(`:vicuna_7b`, `:qwen_0_5b`) it has 32 frames, for images and videos of your own. With
+'--config.stages[0].lora.rank=16' the decoder stays as it is but for LoRA, which wants a higher
+'--config.stages[0].optimizer.learning_rate', such as 2e-4.
 """
 
 from ml_collections import ConfigDict

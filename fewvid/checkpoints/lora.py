@@ -95,8 +95,7 @@ def read(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Lora | None:
     for path in sorted({low_rank.owner(name)[0] for name in flat}):
         a, b = (flat.get(name) for name in low_rank.names(path))
         whole = shapes.get(path)
-        fits = a is not None and b is not None and whole is not None and len(whole) > 1
-        if not fits or (a.shape, b.shape) != _sides(whole, rank):
+        if a is None or b is None or not _fit(a, b, whole, rank):
             raise UserError(
                 f"{file} does not fit the weights beside it: it is of rank {rank} and has "
                 f"{path} of A {getattr(a, 'shape', None)} and B {getattr(b, 'shape', None)}, and "
@@ -113,6 +112,8 @@ def write(folder: Path, flat: Mapping[str, Any], alpha: float) -> None:
     write_file(folder / FILE, arrays, rank=str(rank), alpha=repr(float(alpha)))
 
 
-def _sides(whole: tuple[int, ...], rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _fit(a: np.ndarray, b: np.ndarray, whole: tuple[int, ...] | None, rank: int) -> bool:
+    if whole is None or len(whole) < 2:
+        return False
     *depth, rows, columns = whole
-    return (*depth, rows, rank), (*depth, rank, columns)
+    return a.shape == (*depth, rows, rank) and b.shape == (*depth, rank, columns)

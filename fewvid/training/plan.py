@@ -132,7 +132,8 @@ def describe(plan: StagePlan, stages: int, params: Mapping[str, Any]) -> str:
         f"stage {plan.index + 1} of {stages}, {stage.name}: trains {' and '.join(trains)}{low}\n"
         f"  on {'; '.join(sources)}\n"
         f"  {stage.steps} steps of {stage.batch_size} rows{parts}: "
-        f"up to {stage.questions} questions, {stage.frames} frames, {kept} tokens kept and {read} read a frame, "
+        f"up to {stage.questions} questions, "
+        f"{stage.frames} frames, {kept} tokens kept and {read} read a frame, "
         f"learning rate {stage.optimizer.learning_rate:g}"
         + "".join(f", x{by:g} for the {part}" for part, by in stage.optimizer.scale.items())
     )
