@@ -44,6 +44,8 @@ class StageConfig:
     cache_features: encode every file once, where the encoder is frozen.
     resident: keep the whole data on the device (see `data.resident`), where it is small enough.
     max_bad_fraction: how many of its media files may be unreadable (see `data.media.BadSamples`).
+    spike: a gradient norm above so many times the running mean is skipped (0: none is), as a loss
+    that is no number always is; max_skipped: so many in a row end the run (see `training.guard`).
     """
 
     name: str
@@ -62,6 +64,8 @@ class StageConfig:
     resident: bool = False
     max_bad_fraction: float = 0.05
     checkpoint_every: int = 100
+    spike: float = 0.0
+    max_skipped: int = 5
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def stage_programs(
             mesh,
             rate=schedule(stage.optimizer, stage.steps),
             batch_layout=table,
+            spike=stage.spike,
         )
         for keep in plan.keeps
     }

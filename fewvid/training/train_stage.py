@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,32 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from fewvid.checkpoints import model_directory, onto_mesh
+from fewvid.checkpoints import from_mesh, model_directory, onto_mesh, tensors
 from fewvid.data import resident
 from fewvid.data.chat_template import chat_for
 from fewvid.data.features import FeatureStore
 from fewvid.data.loader import train_iterator
 from fewvid.data.media import BadSamples
 from fewvid.data.mixtures import Source, read_source
+from fewvid.errors import UserError
 from fewvid.models import lvlm
 from fewvid.models.attention import backend, placed
 from fewvid.models.config import LvlmConfig
-from fewvid.parallel.mesh import HEADS, ROWS, batch_rows, batch_sharding, replicated
+from fewvid.parallel import hosts
+from fewvid.parallel.mesh import (
+    HEADS,
+    ROWS,
+    batch_rows,
+    batch_sharding,
+    copied,
+    replicated,
+    rows_here,
+)
 from fewvid.parallel.sharding import place, shardings
 from fewvid.training import keeps
 from fewvid.training import trainable as subtree
-from fewvid.training.checkpoints import StageCheckpoints, jsonable
+from fewvid.training.changes import jsonable
+from fewvid.training.checkpoints import StageCheckpoints
 from fewvid.training.loop import train
 from fewvid.training.metrics import MetricsLog
 from fewvid.training.plan import StagePlan
@@ -82,7 +93,7 @@ def train_stage(
     trained, frozen = subtree.split(params, plan.trainable)
     frozen = place(frozen, program.frozen_layout)
     key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
-    host = (jax.process_index(), jax.process_count())
+    rows = rows_here(mesh, stage.batch_size)
     seed = int(np.random.SeedSequence([run.seed, plan.index]).generate_state(1)[0] >> 1)
     options = {"seed": seed, "features": features, "report": bad}
     if stage.resident:
@@ -94,26 +105,29 @@ def train_stage(
             **options,
         )
         tell()
-        iterator = data.iterator(seed, host)
-        constant = {"table": jax.device_put(data.table, replicated(mesh))}
+        iterator = data.iterator(seed, rows)
+        constant, numbers = {"table": copied(mesh, data.table)}, data.samples
         del data
     else:
-        iterator = train_iterator(sources, plan.shape, chat, host=host, **options)
-        constant = {}
+        iterator = train_iterator(sources, plan.shape, chat, rows=rows, **options)
+        constant, numbers = {}, None
     checkpoints = StageCheckpoints(workdir / "checkpoints" / plan.folder)
     try:
         config = jsonable(run.to_dict())
-        if checkpoints.latest() is None:
+        state = checkpoints.restore(program.abstract, iterator, config, shown.say)
+        if state is None:
             state = program.start(trained, key)
         else:
-            state = checkpoints.restore(program.abstract, iterator, config)
             shown.say(f"stage {stage.name} goes on from step {int(state.step)}")
+            if int(state.step) > stage.steps:
+                raise UserError(f"steps is {stage.steps}, but {int(state.step)} are made already")
         del trained, params
-        log = MetricsLog(workdir, before + int(state.step))
+        log = MetricsLog(workdir, before + int(state.step)) if hosts.leads() else None
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
             where = {"stage": stage.name, "stage_index": plan.index, "step": step}
-            log.write({**where, "total_step": before + step, **metrics})
+            if log:
+                log.write({**where, "total_step": before + step, **metrics})
             report = StepReport(stage.name, plan.index, len(run.stages), step, stage.steps, metrics)
             shown.step(report)
             if not told:  # files are read while it trains: the first is said at once
@@ -132,17 +146,34 @@ def train_stage(
                 checkpoints=checkpoints,
                 checkpoint_every=stage.checkpoint_every,
                 config=config,
+                batch_size=stage.batch_size,
+                before=before,
+                max_skipped=stage.max_skipped,
+                names_of=partial(_names, sources, numbers),
                 constant=constant,
                 on_metrics=on_metrics,
             )
         finally:
-            log.close()
+            if log:
+                log.close()
     finally:
         checkpoints.close()
         iterator.close()
     tell()
     whole = subtree.merge(state.trainable, frozen, plan.trainable)
     save_model(done, model, whole, tokenizer, run, plan)
+
+
+def _names(
+    sources: Sequence[Source], numbers: np.ndarray | None, batch: Mapping[str, Any]
+) -> list[str]:
+    """The ids of the samples of a batch's rows: each row's media, and the first that asks of it.
+
+    numbers: of the groups of a resident table's rows.
+    """
+    groups = [group for source in sources for group in read_source(source)]
+    which = batch["sample"] if numbers is None else numbers[batch["row"]]
+    return [str(groups[int(number)][0].id) for number in which]
 
 
 def _encode_all(
@@ -156,14 +187,17 @@ def _encode_all(
     compute_dtype: str,
 ) -> FeatureStore:
     """The frozen encoder's outputs for every file of a stage; not saved, but made again."""
-    rows = batch_sharding(mesh)
+    rows, several = batch_sharding(mesh), jax.process_count() > 1
     encoder = {"encoder": params["encoder"]}
     encode = jax.jit(
-        partial(lvlm.encode, model, dtype=jnp.dtype(compute_dtype)), out_shardings=rows
+        partial(lvlm.encode, model, dtype=jnp.dtype(compute_dtype)),
+        out_shardings=replicated(mesh) if several else rows,  # every host needs all of it
     )
 
     def encode_pixels(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = encode(encoder, jax.device_put(pixels, rows))
+        # Every host reads all files: each encodes its rows of them.
+        on = jax.make_array_from_callback(pixels.shape, rows, lambda at: pixels[at])
+        found = encode(encoder, on)
         return np.asarray(found.tokens), np.asarray(found.response)
 
     groups = [group for source in sources for group in read_source(source)]
@@ -179,15 +213,43 @@ def _encode_all(
 
 def save_model(
     directory: Path, model: LvlmConfig, params: Any, tokenizer: Any, run: RunConfig, plan: StagePlan
-) -> Path:
-    """Stores what a run has come to after the stage of `plan`, as a model directory."""
+) -> None:
+    """Stores what a run has come to after the stage of `plan`, as a model directory.
+
+    All processes come here, where there are several; the first writes.
+    """
+    said = described(directory, model, tokenizer, run, plan)
+    if jax.process_count() == 1:
+        model_directory.save(directory, params=params, **said)
+        return
+    pieces = from_mesh.tensors_of(params)
+    if hosts.leads():
+        model_directory.compose(directory, weights_to=partial(_write, pieces), **said)
+    else:
+        tensors.pass_by(pieces)
+
+
+def copy_model(start: Path, directory: Path, run: RunConfig, plan: StagePlan) -> None:
+    """The model of the stage of `plan`, at `start`, again as the result of the run."""
+    model, tokenizer = model_directory.read_config(start), model_directory.load_tokenizer(start)
+    said = described(directory, model, tokenizer, run, plan)
+    files = tensors.TensorFiles(start)
+    model_directory.compose(directory, weights_to=partial(_write, files), **said)
+
+
+def described(
+    directory: Path, model: LvlmConfig, tokenizer: Any, run: RunConfig, plan: StagePlan
+) -> dict[str, Any]:
+    """What goes into a model directory after the stage of `plan` beside the weights."""
     stages = ", ".join(stage.name for stage in run.stages[: plan.index + 1])
     origin = run.init_from or f"random initial parameters (seed {run.seed})"
-    return model_directory.save(
-        directory,
-        config=model,
-        params=params,
-        tokenizer=tokenizer,
-        card=f"# {directory.name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
-        frames=plan.stage.frames if plan.stage.frames > 1 else FRAMES,
-    )
+    return {
+        "config": model,
+        "tokenizer": tokenizer,
+        "card": f"# {directory.name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
+        "frames": plan.stage.frames if plan.stage.frames > 1 else FRAMES,
+    }
+
+
+def _write(arrays: Mapping[str, tensors.Tensor], folder: Path) -> None:
+    tensors.write(folder, arrays, shard_bytes=model_directory.SHARD_BYTES)
