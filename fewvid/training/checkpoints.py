@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from orbax.checkpoint.multihost import reached_preemption
 
 from fewvid.errors import UserError
 from fewvid.parallel import hosts
@@ -29,6 +30,17 @@ from fewvid.training.step import TrainState
 
 JSON_ITEMS = ("data", "sums", "config")
 KEEP = 2
+
+
+class _Manager(ocp.CheckpointManager):
+    """Asks nothing of JAX itself: it would ask, in the background, for steps that are past, and
+    the hosts would agree to stop at one of those.
+    """
+
+    stopping = False
+
+    def reached_preemption(self, step: int) -> bool:
+        return self.stopping
 
 
 class StageCheckpoints:
@@ -41,9 +53,7 @@ class StageCheckpoints:
             **{name: ocp.JsonCheckpointHandler() for name in JSON_ITEMS},
         }
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = ocp.CheckpointManager(
-            self.directory, options=options, item_handlers=handlers
-        )
+        self._manager = _Manager(self.directory, options=options, item_handlers=handlers)
 
     def latest(self) -> int | None:
         """The newest whole step, or None where there is none yet."""
@@ -134,8 +144,12 @@ class StageCheckpoints:
             )
 
     def preempted(self, step: int) -> bool:
-        """Whether all hosts have agreed to stop here (only after jax.distributed starts)."""
-        return self._manager.reached_preemption(step)
+        """Whether all hosts have agreed to stop here (only after jax.distributed starts).
+
+        step: of the run, not of the stage: it may never come to be less.
+        """
+        self._manager.stopping = reached_preemption(step)
+        return self._manager.stopping
 
     def wait(self) -> None:
         """Returns when every save is on disk."""
