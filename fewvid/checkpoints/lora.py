@@ -106,9 +106,12 @@ def read(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> Lora | None:
 
 
 def write(folder: Path, flat: Mapping[str, Any], alpha: float) -> None:
-    """Writes the leaves A and B of a flat tree, by path, as float32."""
+    """Writes the leaves A and B of a flat tree, by path, as float32 (a `Tensor` as it is)."""
     rank = next(leaf.shape[-1] for path, leaf in flat.items() if path.endswith(low_rank.A))
-    arrays = {path: Tensor.of(np.asarray(leaf, np.float32)) for path, leaf in flat.items()}
+    arrays = {
+        path: leaf if isinstance(leaf, Tensor) else Tensor.of(np.asarray(leaf, np.float32))
+        for path, leaf in sorted(flat.items())
+    }
     write_file(folder / FILE, arrays, rank=str(rank), alpha=repr(float(alpha)))
 
 

@@ -56,12 +56,10 @@ def save(
     if dtype is not None and dtype not in weights.DTYPES:
         raise UserError(f"dtype={dtype!r} cannot be stored; use one of {sorted(weights.DTYPES)}")
 
-    flat = flatten(params)
-    pairs = {path: leaf for path, leaf in flat.items() if low_rank.owner(path)[1]}
-    own = unflatten({path: leaf for path, leaf in flat.items() if path not in pairs})
+    own, pairs = low_rank.apart(flatten(params))
 
     def write(beside: Path) -> None:
-        weights.write(beside, own, dtype=dtype, shard_bytes=shard_bytes)
+        weights.write(beside, unflatten(own), dtype=dtype, shard_bytes=shard_bytes)
         if pairs:
             lora.write(beside, pairs, alpha)
 

@@ -112,8 +112,7 @@ def write(
     One piece is in memory at a time. framework: what the header says that they are for; readers
     that use torch want "pt".
     """
-    # the widest types first, so that every array starts at a multiple of its own width
-    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    names = _order(tensors)
     shards: list[list[str]] = [[]]
     size = 0
     for name in names:
@@ -123,7 +122,7 @@ def write(
         shards[-1].append(name)
         size += tensors[name].nbytes
     if len(shards) == 1:
-        write_file(folder / FILE, tensors, framework)
+        write_file(folder / FILE, {name: tensors[name] for name in names}, framework)
         return
     where: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
@@ -133,6 +132,18 @@ def write(
     total = sum(tensor.nbytes for tensor in tensors.values())
     index = {"metadata": {"total_size": total}, "weight_map": where}
     (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n")
+
+
+def pass_by(tensors: Mapping[str, Tensor]) -> None:
+    """Reads all pieces as `write` does and lets them go: for those that must take part."""
+    for name in _order(tensors):
+        for _ in tensors[name].pieces():
+            pass
+
+
+def _order(tensors: Mapping[str, Tensor]) -> list[str]:
+    # the widest types first, so that every array starts at a multiple of its own width
+    return sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
 
 
 def write_file(

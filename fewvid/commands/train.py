@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
+from typing import Any
 
 from fewvid.commands import places
 from fewvid.commands.configs import keep_compiled, read_config, with_overrides
@@ -35,10 +37,17 @@ def run(args: argparse.Namespace) -> int:
     """Trains, or goes on, and prints where the model is."""
     config = read_config(args.config, args.overrides)
     workdir = args.workdir.expanduser()
-    places.check_folder(workdir, "--workdir")
     from fewvid.parallel import processes
+    from fewvid.parallel.watch import Watch
 
-    processes.start()
+    with Watch(processes.start()):
+        return _run(config, workdir)
+
+
+def _run(config: Any, workdir: Path) -> int:
+    from fewvid.parallel import hosts
+
+    hosts.from_leader(lambda: places.check_folder(workdir, "--workdir"))
     keep_compiled(workdir)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it misses torch, which is not used
     from fewvid.training.loop import Stopped

@@ -3,7 +3,7 @@
     manifests ─ groups ─ shuffle ─ mix ─ draw questions, decode, pack (a row) ─ host ─ batch
 
 A row is a pure function of (seed, its index): the order hangs neither on the number of threads
-nor of hosts, and the iterator's state is one number.
+nor of hosts (`share`), and the iterator's state is one number.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fewvid.data.media import BadSamples, frame_reader
 from fewvid.data.mixtures import Source, mix, read_source
 from fewvid.data.rows import Rows
 from fewvid.data.sample import Group, Sample
+from fewvid.data.share import Batches, Share, share_of
 from fewvid.data.tokenizer import Chat
 from fewvid.errors import UserError
 
@@ -37,16 +38,16 @@ def train_iterator(
     chat: Chat,
     *,
     seed: int,
-    host: tuple[int, int] = (0, 1),
+    rows: Sequence[int] | None = None,
     threads: int = THREADS,
     features: FeatureStore | None = None,
     cache_frames: bool = False,
     cache_bytes: int = CACHE_BYTES,
     report: BadSamples | None = None,
-) -> grain.DatasetIterator[Batch]:
+) -> Batches:
     """An endless iterator of batches of numpy arrays, with get_state, set_state and close.
 
-    host: (index, count); this host gets rows index::count of every global batch.
+    rows: which rows of every global batch this host makes; None: all of them.
     features: cached encoder outputs; batches then carry them in place of pixels.
     cache_frames: keep up to `cache_bytes` of decoded frames in memory.
     report: collects media that did not decode, and holds the fraction of them that is borne;
@@ -56,21 +57,24 @@ def train_iterator(
     """
     if not sources:
         raise UserError("a mixture needs at least one source; the key is sources")
-    index, count = host
-    if shape.batch_size % count:
-        raise UserError(f"batch_size {shape.batch_size} does not divide over {count} hosts")
+    taken = share_of(rows, shape.batch_size)
     groups = [read_source(source) for source in sources]
     read = frame_reader(shape.frames, shape.image_size, cache_bytes if cache_frames else 0)
     names = tuple(str(source.manifest) for source in sources)
-    rows = Rows(groups, shape, chat, read, features, report or BadSamples(), names)
-    rows.prepare()
+    made = Rows(groups, shape, chat, read, features, report or BadSamples(), names)
+    made.prepare()
     order = mix([len(source) for source in groups], [source.weight for source in sources], seed)
-    return iter(
-        order.seed(seed)
-        .random_map(rows.draw)[index::count]
-        .to_iter_dataset(_read_options(threads, shape, count))
-        .batch(shape.batch_size // count, drop_remainder=True, batch_fn=stack)
-    )
+    drawn = order.seed(seed).random_map(made.draw)
+    options = _read_options(threads, shape, len(taken))
+
+    def start(batch: int) -> Any:
+        import grain
+
+        share = grain.MapDataset.source(Share(drawn, taken, shape.batch_size, batch))
+        ahead = share.to_iter_dataset(options)
+        return iter(ahead.batch(len(taken), drop_remainder=True, batch_fn=stack))
+
+    return Batches(start)
 
 
 def eval_batches(
@@ -98,7 +102,7 @@ def eval_batches(
     rows.prepare()
     built = grain.MapDataset.source(range(len(groups))).map(rows.all_of)
     rows_wanted: list[tuple[Batch, Group]] = []
-    for found in built.to_iter_dataset(_read_options(threads, shape, 1)):
+    for found in built.to_iter_dataset(_read_options(threads, shape, shape.batch_size)):
         rows_wanted += found
         while len(rows_wanted) >= shape.batch_size:
             yield _eval_batch(rows_wanted[: shape.batch_size], shape, chat)
@@ -116,10 +120,10 @@ def _eval_batch(rows: list[tuple[Batch, Group]], shape: BatchShape, chat: Chat) 
     return batch, [samples for _, samples in rows] + [()] * missing
 
 
-def _read_options(threads: int, shape: BatchShape, hosts: int) -> grain.ReadOptions:
+def _read_options(threads: int, shape: BatchShape, rows: int) -> grain.ReadOptions:
     """About a batch of rows ahead, within a bound: Grain's own 500 rows of video fill a memory."""
     import grain
 
     row_bytes = shape.frames * shape.image_size**2 * 3
-    ahead = min(max(2 * threads, shape.batch_size // hosts), max(1, _BUFFER_BYTES // row_bytes))
+    ahead = min(max(2 * threads, rows), max(1, _BUFFER_BYTES // row_bytes))
     return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)

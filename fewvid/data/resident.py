@@ -23,12 +23,11 @@ from fewvid.data.loader import THREADS
 from fewvid.data.media import BadSamples, frame_reader
 from fewvid.data.mixtures import Source, read_source
 from fewvid.data.rows import Rows
+from fewvid.data.share import Batches, share_of
 from fewvid.data.tokenizer import Chat
 from fewvid.errors import UserError
 
 if TYPE_CHECKING:
-    import grain
-
     from fewvid.data.features import FeatureStore
 
 LIMIT_BYTES = 32 << 30
@@ -38,24 +37,24 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Resident:
-    """table: the arrays; spans: where each source's rows begin and end; see `build`."""
+    """table: the arrays; spans: where each source's rows begin and end; samples: int32[R], the
+    number of each row's group, counted through the sources; see `build`.
+    """
 
     table: dict[str, np.ndarray]
+    samples: np.ndarray
     spans: tuple[tuple[int, int], ...]
     weights: tuple[float, ...]
     batch_size: int
 
-    def iterator(self, seed: int, host: tuple[int, int] = (0, 1)) -> grain.DatasetIterator[Batch]:
+    def iterator(self, seed: int, rows: Sequence[int] | None = None) -> Batches:
         """Endless batches {"row": int32[B]}, each a pure function of (seed, its number).
 
         A batch takes a fixed share of its rows from each source; a source's rows come in a new
-        order each epoch, all of them before any comes again.
+        order each epoch, all of them before any comes again. rows: those of a batch that this
+        host's devices hold; None: all.
         """
-        import grain
-
-        index, count = host
-        if self.batch_size % count:
-            raise UserError(f"batch_size {self.batch_size} does not divide over {count} hosts")
+        taken = np.array(share_of(rows, self.batch_size))
         shares = _shares(self.weights, self.batch_size)
 
         def batch(number: int) -> Batch:
@@ -65,14 +64,15 @@ class Resident:
                     zip(self.spans, shares, strict=True)
                 )
             ]
-            rows = np.concatenate(parts).astype(np.int32)
-            return {"row": np.ascontiguousarray(rows[index::count])}
+            return {"row": np.concatenate(parts).astype(np.int32)[taken]}
 
-        return iter(
-            grain.MapDataset.range(1 << 40)
-            .map(batch)
-            .to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4))
-        )
+        def start(first: int) -> Any:
+            import grain
+
+            few = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+            return iter(grain.MapDataset.range(first, 1 << 40).map(batch).to_iter_dataset(few))
+
+        return Batches(start)
 
 
 def build(
@@ -99,6 +99,7 @@ def build(
     rows = Rows(groups, shape, chat, read, features, report or BadSamples(), names)
     rows.prepare()
     packed: list[Batch] = []
+    numbers: list[int] = []
     table: dict[str, list[np.ndarray]] = {}
     first_frame: dict[str, int] = {}
     frames, spans = 0, []
@@ -126,6 +127,7 @@ def build(
             for _ in range(draws):
                 row = rows.text_row(found[place], count, rng) | rows.times(visual)
                 packed.append(row | {"frames": here.astype(np.int32)})
+                numbers.append(sum(len(earlier) for earlier in groups[:source]) + place)
         if len(packed) == start:
             raise rows.nothing_of(source)
         spans.append((start, len(packed)))
@@ -138,7 +140,8 @@ def build(
             f"{limit_bytes / 2**30:.1f} GiB; set resident=False or use a smaller fraction"
         )
     weights = tuple(source.weight for source in sources)
-    return Resident(arrays, tuple(spans), weights, shape.batch_size)
+    numbered = np.array(numbers, np.int32)
+    return Resident(arrays, numbered, tuple(spans), weights, shape.batch_size)
 
 
 def gather(table: Mapping[str, Any], row: Any) -> dict[str, Any]:

@@ -33,6 +33,12 @@ def owner(path: str) -> tuple[str, str]:
     return (path.removesuffix(end), end) if end in (A, B) else (path, "")
 
 
+def apart(flat: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the model's own, A and B) of a flat tree of leaves by path."""
+    pairs = {path: leaf for path, leaf in flat.items() if owner(path)[1]}
+    return {path: leaf for path, leaf in flat.items() if path not in pairs}, pairs
+
+
 def scaled(params: Mapping[str, Any], factor: float) -> dict[str, Any]:
     """The same nested dict with every B times `factor`: what a model is to compute with."""
     return {

@@ -60,3 +60,25 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def batch_rows(mesh: Mesh) -> int:
     """The number that a batch size must be a multiple of on this mesh."""
     return mesh.shape["data"] * mesh.shape["fsdp"]
+
+
+def rows_here(mesh: Mesh, batch_size: int) -> list[int]:
+    """Which rows of a global batch the devices of this process hold, ascending.
+
+    All of them on one host; on several, hosts that an axis other than `data` and `fsdp` parts
+    hold the same rows.
+    """
+    held = batch_sharding(mesh).addressable_devices_indices_map((batch_size,)).values()
+    return sorted({row for (part,) in held for row in range(*part.indices(batch_size))})
+
+
+def copied(mesh: Mesh, tree: Any) -> Any:
+    """Arrays that every process has, whole onto every device."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, replicated(mesh))
+    return jax.tree.map(
+        lambda leaf: jax.make_array_from_callback(
+            leaf.shape, replicated(mesh), lambda index: leaf[index]
+        ),
+        tree,
+    )

@@ -6,6 +6,7 @@ What the launchers set, and anyone else may:
   FEWVID_PROCESS_ID     which of them this is, from 0; not with `auto`
   FEWVID_COORDINATOR    host:port of process 0, where they meet; not with `auto`
   FEWVID_START_TIMEOUT  seconds that they wait for each other, 300 if not given
+  FEWVID_LOST_TIMEOUT   seconds without a word after which one counts as lost, 100 if not given
 
 Slurm needs none of them: what srun sets is read where a step has more than one task.
 """
@@ -22,9 +23,9 @@ from dataclasses import dataclass
 
 from fewvid.errors import UserError, one_line
 
-NOT_MET = 75  # the exit code: another try may well succeed (EX_TEMPFAIL)
+NOT_MET = LOST = 75  # the exit code: another try may well succeed (EX_TEMPFAIL)
 COUNT, INDEX, ADDRESS = "FEWVID_PROCESSES", "FEWVID_PROCESS_ID", "FEWVID_COORDINATOR"
-TIMEOUT = "FEWVID_START_TIMEOUT"
+TIMEOUT, LOST_TIMEOUT = "FEWVID_START_TIMEOUT", "FEWVID_LOST_TIMEOUT"
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,26 @@ class Meeting:
     index: int | None = None
     address: str | None = None
     seconds: int = 300
+    lost: int = 100
 
 
-def start() -> None:
+def start() -> Meeting | None:
     """Joins the other processes of the run, if it has any; call it before JAX sees a device.
 
     Where they do not all come in time the process ends with code 75 and one line that says which
-    are missed. Raises UserError for variables that make no sense.
+    are missed. Returns how they met, None for a single process. Raises UserError for variables that
+    make no sense.
     """
     meeting = planned(os.environ)
     if meeting is None:
-        return
+        return None
     import jax
+
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        # A program from the compile cache runs its collectives in no order on CPUs (jax 0.10.2), and
+        # gloo takes whatever comes next for what it waits for: it aborts, or waits for ever.
+        jax.config.update("jax_enable_compilation_cache", False)
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
 
     # JAX aborts at its own time-out, with a trace of C++: ours comes first.
     watch = threading.Timer(meeting.seconds, _give_up, [meeting])
@@ -58,24 +67,28 @@ def start() -> None:
             num_processes=meeting.count,
             process_id=meeting.index,
             initialization_timeout=meeting.seconds + 60,
+            heartbeat_timeout_seconds=2 * meeting.lost,  # after `watch`, whose words are for people
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the processes of this run could not meet: {error}") from error
     finally:
         watch.cancel()
+    return meeting
 
 
 def planned(environ: Mapping[str, str]) -> Meeting | None:
     """What the environment says of the run; None where it is a single process."""
     seconds = _whole(environ, TIMEOUT, 1, "seconds") if TIMEOUT in environ else 300
+    lost = _whole(environ, LOST_TIMEOUT, 1, "seconds") if LOST_TIMEOUT in environ else 100
     if environ.get(COUNT) == "auto":
-        return Meeting(seconds=seconds)
+        return Meeting(seconds=seconds, lost=lost)
     if COUNT not in environ:
         for name in (INDEX, ADDRESS):
             if name in environ:
                 raise UserError(f"{name} is set and {COUNT} is not: set it to the number of them")
         tasks = environ.get("SLURM_STEP_NUM_TASKS", "1")
-        return Meeting(seconds=seconds) if tasks.isdecimal() and int(tasks) > 1 else None
+        several = tasks.isdecimal() and int(tasks) > 1
+        return Meeting(seconds=seconds, lost=lost) if several else None
     count = _whole(environ, COUNT, 1, "processes, or auto")
     if count == 1:
         return None
@@ -86,7 +99,7 @@ def planned(environ: Mapping[str, str]) -> Meeting | None:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(f"{ADDRESS} is {address!r}, wanted host:port of process 0")
-    return Meeting(count, index, address, seconds)
+    return Meeting(count, index, address, seconds, lost)
 
 
 def missing(meeting: Meeting) -> str:

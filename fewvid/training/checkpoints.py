@@ -1,40 +1,58 @@
 """What a stage needs to go on after a kill: {workdir}/checkpoints/<stage>/<step>/.
 
-One checkpoint holds the trainable subtree, its moments, step and key (`state`), the place in the
-data (`data`) and the run's config (`config`). The frozen parameters are those of the model that
-the stage started from, which is in the working directory too and never changes.
-Orbax writes beside and renames: a directory that has its final name is whole.
+One checkpoint holds the trainable subtree, its moments, step, key and guard (`state`), the place
+in the data (`data`), a sum of the bits of every array (`sums`) and the run's config (`config`). The
+frozen parameters are those of the model that the stage started from, which is in the working
+directory too and never changes. No part hangs on the number of hosts or devices.
+
+Orbax writes beside and renames: a directory that has its final name was whole once. What was
+damaged since shows in its sums, and an older one is used.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grain.checkpoint
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from orbax.checkpoint.multihost import reached_preemption
 
 from fewvid.errors import UserError
-from fewvid.training.stage import completed, differences
+from fewvid.parallel import hosts
+from fewvid.training.changes import jsonable, refuse_changes
 from fewvid.training.step import TrainState
+
+JSON_ITEMS = ("data", "sums", "config")
+KEEP = 2
+
+
+class _Manager(ocp.CheckpointManager):
+    """Asks nothing of JAX itself: it would ask, in the background, for steps that are past, and
+    the hosts would agree to stop at one of those.
+    """
+
+    stopping = False
+
+    def reached_preemption(self, step: int) -> bool:
+        return self.stopping
 
 
 class StageCheckpoints:
     """The newest checkpoints of one stage. Saving goes on in the background; `close` waits."""
 
-    def __init__(self, directory: Path, *, keep: int = 2) -> None:
+    def __init__(self, directory: Path, *, keep: int = KEEP) -> None:
         self.directory = directory.absolute()
         handlers: Any = {  # named here, so that metadata can be read before any save
             "state": ocp.StandardCheckpointHandler(),
-            "data": grain.checkpoint.CheckpointHandler(),
-            "config": ocp.JsonCheckpointHandler(),
+            **{name: ocp.JsonCheckpointHandler() for name in JSON_ITEMS},
         }
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = ocp.CheckpointManager(
-            self.directory, options=options, item_handlers=handlers
-        )
+        self._manager = _Manager(self.directory, options=options, item_handlers=handlers)
 
     def latest(self) -> int | None:
         """The newest whole step, or None where there is none yet."""
@@ -51,7 +69,8 @@ class StageCheckpoints:
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(state),
-                data=grain.checkpoint.CheckpointSave(iterator),
+                data=ocp.args.JsonSave(iterator.get_state()),
+                sums=ocp.args.JsonSave(sums(state)),
                 config=ocp.args.JsonSave(config),
             ),
             force=True,
@@ -59,25 +78,53 @@ class StageCheckpoints:
         if not taken:
             raise RuntimeError(f"no checkpoint of step {step} was written to {self.directory}")
 
-    def restore(self, abstract: TrainState, iterator: Any, config: dict[str, Any]) -> TrainState:
-        """The newest state, laid out as `abstract` says; moves `iterator` to its place as well.
+    def restore(
+        self,
+        abstract: TrainState,
+        iterator: Any,
+        config: dict[str, Any],
+        say: Callable[[str], None],
+    ) -> TrainState | None:
+        """The newest whole state, laid out as `abstract` says; moves `iterator` to its place.
 
-        Raises UserError where it belongs to another config, or its arrays have other shapes.
+        One that is damaged is removed, which is said, and the one before it used; None where none
+        is left. Raises UserError where it belongs to another config, or its arrays have other
+        shapes.
         """
-        step = self.latest()
-        assert step is not None, "look at latest() before restoring"
+        while (step := self.latest()) is not None:
+            state, data, wrong = None, {}, ""
+            try:
+                state, data = self._read(step, abstract, config)
+            except UserError:
+                raise
+            except (
+                Exception
+            ) as error:  # Orbax and TensorStore raise whatever a broken file leads to
+                wrong = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
+            wrong = next((said for said in hosts.of_all(wrong) if said), "")
+            if not wrong and state is not None:
+                wrong = _other_bits(data.pop("sums"), sums(state))
+            if not wrong:
+                iterator.set_state(data)
+                return state
+            say(
+                f"checkpoint {self.directory / str(step)} is damaged ({wrong}): it is removed, "
+                "and the one before it used"
+            )
+            self._manager.delete(step)
+        return None
+
+    def _read(
+        self, step: int, abstract: TrainState, config: dict[str, Any]
+    ) -> tuple[TrainState, dict[str, Any]]:
+        folder = self.directory / str(step)
+        items = {name: json.loads((folder / name / "metadata").read_text()) for name in JSON_ITEMS}
+        refuse_changes(items["config"], jsonable(config), str(self.directory))
         self._check_shapes(step, abstract)
-        found: Any = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(abstract),
-                data=grain.checkpoint.CheckpointRestore(iterator),
-                config=ocp.args.JsonRestore(),
-            ),
-        )
-        if changed := differences(completed(found.config), jsonable(config)):
-            raise UserError(f"{self.directory} is of another config: {'; '.join(changed)}")
-        return found.state
+        # By the handler: the manager's restore waits for the other hosts, which may have failed.
+        handler = ocp.StandardCheckpointHandler()
+        state: Any = handler.restore(folder / "state", args=ocp.args.StandardRestore(abstract))
+        return state, items["data"] | {"sums": items["sums"]}
 
     def _check_shapes(self, step: int, abstract: TrainState) -> None:
         # Orbax refuses another shape too, but with hundreds of lines.
@@ -96,8 +143,12 @@ class StageCheckpoints:
             )
 
     def preempted(self, step: int) -> bool:
-        """Whether all hosts have agreed to stop here (only after jax.distributed starts)."""
-        return self._manager.reached_preemption(step)
+        """Whether all hosts have agreed to stop here (only after jax.distributed starts).
+
+        step: of the run, not of the stage: it may never come to be less.
+        """
+        self._manager.stopping = reached_preemption(step)
+        return self._manager.stopping
 
     def wait(self) -> None:
         """Returns when every save is on disk."""
@@ -113,11 +164,28 @@ class StageCheckpoints:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def jsonable(config: Any) -> Any:
-    """Tuples to lists, as JSON gives them back."""
-    if isinstance(config, dict):
-        return {key: jsonable(value) for key, value in config.items()}
-    return [jsonable(value) for value in config] if isinstance(config, list | tuple) else config
+@jax.jit
+def _sums(leaves: list[jax.Array]) -> list[jax.Array]:
+    def of(leaf: jax.Array) -> jax.Array:
+        kind = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[leaf.dtype.itemsize]
+        return jax.lax.bitcast_convert_type(leaf, kind).sum(dtype=jnp.uint32)
+
+    return [of(leaf) for leaf in leaves]
+
+
+def sums(tree: Any) -> dict[str, int]:
+    """The bits of each array as whole numbers, summed modulo 2**32, by path.
+
+    Whole numbers have no rounding: the order, the mesh and the number of hosts do not matter.
+    """
+    leaves = _leaves(tree)
+    found = jax.device_get(_sums([leaf for _, leaf in leaves]))
+    return {_name(at): int(value) for (at, _), value in zip(leaves, found, strict=True)}
+
+
+def _other_bits(stored: dict[str, int], found: dict[str, int]) -> str:
+    wrong = [name for name in found if stored.get(name) != found[name]]
+    return f"other bits than were saved in {len(wrong)} arrays, as {wrong[0]}" if wrong else ""
 
 
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:

@@ -80,7 +80,7 @@ def check_run(run: RunConfig) -> None:
 def check_stage(stage: StageConfig, where: str) -> None:
     """Raises UserError for what a stage cannot be, its optimizer and its sources apart."""
     counts = ("steps", "batch_size", "accumulate", "frames", "questions", "answers")
-    for key in (*counts, "checkpoint_every"):
+    for key in (*counts, "checkpoint_every", "max_skipped"):
         if getattr(stage, key) < 1:
             raise UserError(f"{where}.{key} is {getattr(stage, key)}, must be at least 1")
     if stage.questions > stage.answers:
@@ -94,6 +94,8 @@ def check_stage(stage: StageConfig, where: str) -> None:
         )
     if not 0 <= stage.max_bad_fraction <= 1:
         raise UserError(f"{where}.max_bad_fraction is {stage.max_bad_fraction}, must be 0 to 1")
+    if stage.spike and not 1 < stage.spike < math.inf:
+        raise UserError(f"{where}.spike is {stage.spike}, must be above 1, or 0 for none")
     if not stage.trainable:
         raise UserError(f"{where}.trainable is empty: name what trains, such as ('adapter/.*',)")
     if not stage.sources:

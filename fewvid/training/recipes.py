@@ -172,6 +172,8 @@ def _stage(
         "max_bad_fraction": 0.05,
         "resident": resident or (frozen and chosen.resident),
         "checkpoint_every": chosen.checkpoint_every,
+        "spike": 0.0,
+        "max_skipped": 5,
     }
     made = ConfigDict(values)
     if real:

@@ -61,6 +61,8 @@ class StageConfig:
     cache_features: encode every file once, where the encoder is frozen.
     resident: keep the whole data on the device (see `data.resident`), where it is small enough.
     max_bad_fraction: how many of its media files may be unreadable (see `data.media.BadSamples`).
+    spike: a gradient norm above so many times the running mean is skipped (0: none is), as a loss
+    that is no number always is; max_skipped: so many in a row end the run (see `training.guard`).
     """
 
     name: str
@@ -81,6 +83,8 @@ class StageConfig:
     resident: bool = False
     max_bad_fraction: float = 0.05
     checkpoint_every: int = 100
+    spike: float = 0.0
+    max_skipped: int = 5
 
 
 @dataclass(frozen=True)
@@ -196,17 +200,6 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     if type(value) is not hint:
         raise UserError(f"{where} is {value!r}, wanted {hint.__name__}")
     return value
-
-
-def completed(stored: Any) -> Any:
-    """A stored plain config with the keys that have come since, at their defaults.
-
-    One that this version cannot read (it has keys unknown here) is returned as it is.
-    """
-    try:
-        return build(RunConfig, plain(stored), "config").to_dict()
-    except UserError:
-        return stored
 
 
 def differences(old: Any, new: Any, where: str = "config") -> list[str]:

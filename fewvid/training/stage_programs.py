@@ -50,6 +50,7 @@ def stage_programs(
             rate=schedule(stage.optimizer, stage.steps),
             batch_layout=table,
             accumulate=stage.accumulate,
+            spike=stage.spike,
         )
         for keep in plan.keeps
     }

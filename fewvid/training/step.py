@@ -18,6 +18,7 @@ from fewvid.models.spread import rows_on
 from fewvid.parallel.mesh import HEADS, ROWS, batch_sharding, replicated
 from fewvid.training import accumulation
 from fewvid.training import trainable as subtree
+from fewvid.training.guard import Guard, either, judge
 from fewvid.training.optimizer import optimizer_layout
 from fewvid.training.trainable import Trainable
 
@@ -28,13 +29,15 @@ Loss = Callable[[Any, Any, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 class TrainState(NamedTuple):
     """All that a step changes (or the shardings of it).
 
-    step int32[]; key uint32[2], the data of the stage's own random key; trainable: a subtree.
+    step int32[]; key uint32[2], the data of the stage's own random key; trainable: a subtree;
+    guard: what steps were skipped.
     """
 
     step: Any
     key: Any
     trainable: Any
     optimizer: Any
+    guard: Any
 
 
 # (state, frozen, batch) -> (the next state, metrics)
@@ -60,13 +63,16 @@ def make_program(
     rate: optax.Schedule | None = None,
     batch_layout: Any = None,
     accumulate: int = 1,
+    spike: float = 0.0,
 ) -> Program:
     """Builds `start(trainable tree, key) -> state` and `step(state, frozen, batch)`.
 
     params: the whole tree, or its shapes; layout: its shardings; batch_layout: those of a batch
     (None: rows over the mesh). accumulate: parts of a batch that are taken one by one, see
     `accumulation`. `step` donates its state: the old one must not be used again. Its metrics are
-    those of `loss` with `gradient_norm` (before clipping) and `learning_rate`.
+    those of `loss` with `gradient_norm` (before clipping), `learning_rate`, and the steps `skipped`
+    so far and `skipped_in_a_row`: one that is no number, or whose gradient norm is above `spike`
+    times their mean, changes nothing (`guard`).
     """
     moving, _ = subtree.abstract_split(params, trainable)
     moving_layout, frozen_layout = subtree.split_layout(layout, trainable)
@@ -75,11 +81,15 @@ def make_program(
 
     def start(trained: Any, key: jax.Array) -> TrainState:
         data = jax.random.key_data(key)
-        return TrainState(jnp.zeros((), jnp.int32), data, trained, optimizer.init(trained))
+        return TrainState(
+            jnp.zeros((), jnp.int32), data, trained, optimizer.init(trained), Guard.new()
+        )
 
     shapes = jax.eval_shape(start, moving, jax.eval_shape(lambda: jax.random.key(0)))
     moments = optimizer_layout(shapes.optimizer, moving, moving_layout, everywhere)
-    state_layout = TrainState(everywhere, everywhere, moving_layout, moments)
+    state_layout = TrainState(
+        everywhere, everywhere, moving_layout, moments, Guard(*(everywhere,) * 4)
+    )
 
     def step(state: TrainState, frozen: Any, batch: Any):
         rng = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -102,10 +112,15 @@ def make_program(
                 )
         updates, moments = optimizer.update(gradients, state.optimizer, state.trainable)
         trained = optax.apply_updates(state.trainable, updates)
-        metrics = metrics | {"gradient_norm": optax.tree.norm(gradients)}
-        if rate is not None:
-            metrics["learning_rate"] = jnp.asarray(rate(state.step), jnp.float32)
-        return TrainState(state.step + 1, state.key, trained, moments), metrics
+        norm = optax.tree.norm(gradients)
+        good, guard = judge(state.guard, metrics["loss"], norm, spike)
+        trained, moments = either(good, (trained, moments), (state.trainable, state.optimizer))
+        metrics = metrics | {"gradient_norm": norm}
+        metrics |= {"skipped": guard.skipped, "skipped_in_a_row": guard.in_a_row}
+        if rate is not None:  # the optimizer counts the updates that it made
+            made = state.step - state.guard.skipped
+            metrics["learning_rate"] = jnp.asarray(rate(made), jnp.float32)
+        return TrainState(state.step + 1, state.key, trained, moments, guard), metrics
 
     return Program(
         start=jax.jit(start, out_shardings=state_layout),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,33 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from fewvid.checkpoints import model_directory, onto_mesh
+from fewvid.checkpoints import from_mesh, model_directory, onto_mesh, tensors
+from fewvid.checkpoints import lora as lora_files
 from fewvid.data import resident
 from fewvid.data.chat_template import chat_for
 from fewvid.data.features import FeatureStore
 from fewvid.data.loader import train_iterator
 from fewvid.data.media import BadSamples
 from fewvid.data.mixtures import Source, read_source
-from fewvid.models import lvlm
+from fewvid.errors import UserError
+from fewvid.models import low_rank, lvlm
 from fewvid.models.attention import backend, placed
 from fewvid.models.config import LvlmConfig
-from fewvid.parallel.mesh import HEADS, ROWS, batch_rows, batch_sharding, replicated
+from fewvid.parallel import hosts
+from fewvid.parallel.mesh import (
+    HEADS,
+    ROWS,
+    batch_rows,
+    batch_sharding,
+    copied,
+    replicated,
+    rows_here,
+)
 from fewvid.parallel.sharding import place, shardings
 from fewvid.training import keeps, lora
 from fewvid.training import trainable as subtree
-from fewvid.training.checkpoints import StageCheckpoints, jsonable
+from fewvid.training.changes import jsonable
+from fewvid.training.checkpoints import StageCheckpoints
 from fewvid.training.loop import train
 from fewvid.training.metrics import MetricsLog
 from fewvid.training.plan import StagePlan
@@ -84,7 +96,7 @@ def train_stage(
         tell()
     trained, frozen = subtree.split(params, plan.trainable)
     frozen = place(frozen, program.frozen_layout)
-    host = (jax.process_index(), jax.process_count())
+    rows = rows_here(mesh, stage.batch_size)
     seed = int(np.random.SeedSequence([run.seed, plan.index]).generate_state(1)[0] >> 1)
     options = {"seed": seed, "features": features, "report": bad}
     if stage.resident:
@@ -96,26 +108,29 @@ def train_stage(
             **options,
         )
         tell()
-        iterator = data.iterator(seed, host)
-        constant = {"table": jax.device_put(data.table, replicated(mesh))}
+        iterator = data.iterator(seed, rows)
+        constant, numbers = {"table": copied(mesh, data.table)}, data.samples
         del data
     else:
-        iterator = train_iterator(sources, plan.shape, chat, host=host, **options)
-        constant = {}
+        iterator = train_iterator(sources, plan.shape, chat, rows=rows, **options)
+        constant, numbers = {}, None
     checkpoints = StageCheckpoints(workdir / "checkpoints" / plan.folder)
     try:
         config = jsonable(run.to_dict())
-        if checkpoints.latest() is None:
+        state = checkpoints.restore(program.abstract, iterator, config, shown.say)
+        if state is None:
             state = program.start(trained, key)
         else:
-            state = checkpoints.restore(program.abstract, iterator, config)
             shown.say(f"stage {stage.name} goes on from step {int(state.step)}")
+            if int(state.step) > stage.steps:
+                raise UserError(f"steps is {stage.steps}, but {int(state.step)} are made already")
         del trained, params
-        log = MetricsLog(workdir, before + int(state.step))
+        log = MetricsLog(workdir, before + int(state.step)) if hosts.leads() else None
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
             where = {"stage": stage.name, "stage_index": plan.index, "step": step}
-            log.write({**where, "total_step": before + step, **metrics})
+            if log:
+                log.write({**where, "total_step": before + step, **metrics})
             report = StepReport(stage.name, plan.index, len(run.stages), step, stage.steps, metrics)
             shown.step(report)
             if not told:  # files are read while it trains: the first is said at once
@@ -134,17 +149,34 @@ def train_stage(
                 checkpoints=checkpoints,
                 checkpoint_every=stage.checkpoint_every,
                 config=config,
+                batch_size=stage.batch_size,
+                before=before,
+                max_skipped=stage.max_skipped,
+                names_of=partial(_names, sources, numbers),
                 constant=constant,
                 on_metrics=on_metrics,
             )
         finally:
-            log.close()
+            if log:
+                log.close()
     finally:
         checkpoints.close()
         iterator.close()
     tell()
     whole = subtree.merge(state.trainable, frozen, plan.trainable)
     save_model(done, model, whole, tokenizer, run, plan)
+
+
+def _names(
+    sources: Sequence[Source], numbers: np.ndarray | None, batch: Mapping[str, Any]
+) -> list[str]:
+    """The ids of the samples of a batch's rows: each row's media, and the first that asks of it.
+
+    numbers: of the groups of a resident table's rows.
+    """
+    groups = [group for source in sources for group in read_source(source)]
+    which = batch["sample"] if numbers is None else numbers[batch["row"]]
+    return [str(groups[int(number)][0].id) for number in which]
 
 
 def _encode_all(
@@ -158,14 +190,17 @@ def _encode_all(
     compute_dtype: str,
 ) -> FeatureStore:
     """The frozen encoder's outputs for every file of a stage; not saved, but made again."""
-    rows = batch_sharding(mesh)
+    rows, several = batch_sharding(mesh), jax.process_count() > 1
     encoder = {"encoder": params["encoder"]}
     encode = jax.jit(
-        partial(lvlm.encode, model, dtype=jnp.dtype(compute_dtype)), out_shardings=rows
+        partial(lvlm.encode, model, dtype=jnp.dtype(compute_dtype)),
+        out_shardings=replicated(mesh) if several else rows,  # every host needs all of it
     )
 
     def encode_pixels(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = encode(encoder, jax.device_put(pixels, rows))
+        # Every host reads all files: each encodes its rows of them.
+        on = jax.make_array_from_callback(pixels.shape, rows, lambda at: pixels[at])
+        found = encode(encoder, on)
         return np.asarray(found.tokens), np.asarray(found.response)
 
     groups = [group for source in sources for group in read_source(source)]
@@ -181,16 +216,23 @@ def _encode_all(
 
 def save_model(
     directory: Path, model: LvlmConfig, params: Any, tokenizer: Any, run: RunConfig, plan: StagePlan
-) -> Path:
-    """Stores what a run has come to after the stage of `plan`, as a model directory."""
-    return model_directory.save(
-        directory,
-        config=model,
-        params=params,
-        tokenizer=tokenizer,
-        alpha=plan.stage.lora.alpha,
-        **about(directory, run, plan),
-    )
+) -> None:
+    """Stores what a run has come to after the stage of `plan`, as a model directory.
+
+    All processes come here, where there are several; the first writes.
+    """
+    said = {"config": model, "tokenizer": tokenizer} | about(directory, run, plan)
+    if jax.process_count() == 1:
+        alpha = plan.stage.lora.alpha
+        model_directory.save(directory, params=params, alpha=alpha, **said)
+        return
+    pieces = from_mesh.tensors_of(params)
+    if hosts.leads():
+        write = partial(_write, pieces, plan.stage.lora.alpha)
+        model_directory.compose(directory, weights_to=write, **said)
+    else:  # in the order in which the first writes
+        for each in low_rank.apart(pieces):
+            tensors.pass_by(each)
 
 
 def about(directory: Path, run: RunConfig, plan: StagePlan) -> dict[str, Any]:
@@ -201,3 +243,10 @@ def about(directory: Path, run: RunConfig, plan: StagePlan) -> dict[str, Any]:
         "card": f"# {directory.name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
         "frames": plan.stage.frames if plan.stage.frames > 1 else FRAMES,
     }
+
+
+def _write(arrays: Mapping[str, tensors.Tensor], alpha: float, folder: Path) -> None:
+    own, pairs = low_rank.apart(arrays)
+    tensors.write(folder, own, shard_bytes=model_directory.SHARD_BYTES)
+    if pairs:
+        lora_files.write(folder, pairs, alpha)

@@ -11,23 +11,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fewvid.errors import UserError
-from fewvid.training.checkpoints import jsonable
-from fewvid.training.stage import RunConfig, completed, differences
+from fewvid.training.changes import jsonable, refuse_changes
+from fewvid.training.stage import RunConfig
 
 CONFIG = "config.json"
 
 
-def check_same(workdir: Path, run: RunConfig) -> None:
-    """Raises UserError, with the keys, where the directory is of a run with another config."""
+def check_same(workdir: Path, run: RunConfig) -> list[str]:
+    """The changes of the config since the directory was last used, all of which may be made.
+
+    Raises UserError, with the keys, where it is of a run with another config.
+    """
     file = workdir / CONFIG
     if not file.exists():
-        return
+        return []
     old = json.loads(file.read_text(encoding="utf-8"))
-    if changed := differences(completed(old), jsonable(run.to_dict())):
-        raise UserError(
-            f"{workdir} is of a run with another config ({'; '.join(changed)}); "
-            "give the same config to resume it, or another --workdir"
-        )
+    stages = [f"{index}-{stage.name}" for index, stage in enumerate(run.stages)]
+    finished = sum((workdir / "stages" / folder).exists() for folder in stages)
+    return refuse_changes(old, jsonable(run.to_dict()), str(workdir), finished)
 
 
 class Claim:
@@ -75,11 +76,18 @@ def claim(workdir: Path, run: RunConfig) -> Iterator[Claim]:
         raise
 
 
-def sweep(workdir: Path) -> None:
-    """Removes what a kill left half-written: such names are never read."""
-    for pattern in (".start.*", ".model.*", "stages/.*", "checkpoints/*/*.orbax-checkpoint-tmp*"):
+def sweep(workdir: Path) -> list[str]:
+    """Removes what a kill left half-written: such names are never read.
+
+    Returns the checkpoints among it, as "0-align/100".
+    """
+    for pattern in (".start.*", ".model.*", "stages/.*"):
         for left in workdir.glob(pattern):
             shutil.rmtree(left, ignore_errors=True)
+    half = sorted(workdir.glob("checkpoints/*/*.orbax-checkpoint-tmp*"))
+    for left in half:
+        shutil.rmtree(left, ignore_errors=True)
+    return [f"{left.parent.name}/{left.name.partition('.')[0]}" for left in half]
 
 
 @contextmanager

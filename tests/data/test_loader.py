@@ -79,14 +79,23 @@ def test_another_seed_is_another_order(sources, shape, chat):
 
 def test_hosts_share_the_rows_of_each_global_batch(sources, shape, chat):
     whole = take(train_iterator(sources, shape, chat, seed=1), 3)
-    for host in range(2):
-        part = take(train_iterator(sources, shape, chat, seed=1, host=(host, 2)), 3)
-        same(part, [{key: value[host::2] for key, value in b.items()} for b in whole])
+    for rows in ([0, 1], [2, 3], [0, 3], [1]):
+        part = take(train_iterator(sources, shape, chat, seed=1, rows=rows), 3)
+        same(part, [{key: value[rows] for key, value in b.items()} for b in whole])
 
 
-def test_a_batch_that_hosts_cannot_share_is_refused(sources, shape, chat):
-    with pytest.raises(UserError, match="batch_size 4 does not divide over 3"):
-        train_iterator(sources, shape, chat, seed=1, host=(0, 3))
+def test_the_place_of_one_host_is_that_of_all(sources, shape, chat):
+    alone = train_iterator(sources, shape, chat, seed=1)
+    take(alone, 3)
+    half = train_iterator(sources, shape, chat, seed=1, rows=[2, 3])
+    half.set_state(alone.get_state())
+    same(take(half, 2), [{key: b[key][2:] for key in b} for b in take(alone, 2)])
+    assert half.get_state() == alone.get_state() == {"batches": 5}
+
+
+def test_rows_that_a_batch_has_not_are_refused(sources, shape, chat):
+    with pytest.raises(UserError, match=r"rows \[3, 4\] of a batch of 4"):
+        train_iterator(sources, shape, chat, seed=1, rows=[3, 4])
 
 
 def test_each_epoch_draws_other_questions(tmp_path, write_images, shape, chat):

@@ -98,12 +98,19 @@ def test_a_source_of_which_nothing_is_left_claims_nothing(tmp_path, change, mess
 
 def test_a_run_that_fails_before_its_first_checkpoint_gives_the_workdir_back(tmp_path):
     made = config()
+    made.stages[0].update(max_skipped=2)
     made.stages[0].optimizer.update(learning_rate=1e30, schedule="constant")
+    seen = []
     with pytest.raises(UserError) as error:
-        run(made, tmp_path, on_step=print)
-    assert str(error.value).startswith(
-        "config.stages[0] (align): the loss is nan at step 2 of 4 (learning rate 1e+30); lower "
+        run(made, tmp_path, on_step=seen.append)
+    said = str(error.value)
+    assert said.startswith(
+        "config.stages[0] (align): 2 steps in a row were skipped, up to step 3 of 4 (loss nan, "
+        "gradient norm nan, learning rate 1e+30; 2 skipped in all); lower "
     )
+    samples = re.search(r"step 2: (.*); step 3: (.*?)\)", said).groups()
+    assert [len(ids.split(", ")) for ids in samples] == [8, 8]
+    assert [report.metrics["skipped"] for report in seen] == [0, 1, 2]
     assert not {"config.json", "start", "checkpoints"} & {path.name for path in tmp_path.iterdir()}
     assert (tmp_path / "data" / "world.json").exists()
 

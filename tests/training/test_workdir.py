@@ -9,15 +9,15 @@ from fewvid.training.stage import parse
 from fewvid.training.workdir import alone_in, check_same, claim
 
 
-def run(steps):
+def run(rows):
     stage = {"name": "align", "trainable": (".*",), "sources": ({"manifest": "a.json"},)}
-    stage |= {"steps": steps, "batch_size": 4, "length": 32, "answers": 2}
+    stage |= {"steps": 9, "batch_size": rows, "length": 32, "answers": 2}
     return parse({"init_from": "shapes", "stages": (stage,)})
 
 
-def fail(workdir, steps, error, *made):
+def fail(workdir, rows, error, *made):
     def claimed():
-        with claim(workdir, run(steps)) as claimed:
+        with claim(workdir, run(rows)) as claimed:
             claimed.write()
             for name in made:
                 (workdir / name).mkdir(parents=True)
@@ -37,7 +37,7 @@ def test_a_mistake_before_the_first_checkpoint_gives_the_directory_back(tmp_path
 @pytest.mark.parametrize("made", ["checkpoints/0-align/4", "stages/0-align"])
 def test_a_mistake_after_it_does_not(tmp_path, made):
     fail(tmp_path, 1, UserError, "start", made)
-    with pytest.raises(UserError, match=r"another config .*steps: 1 -> 2"):
+    with pytest.raises(UserError, match=r"another config .*batch_size: 1 -> 2"):
         check_same(tmp_path, run(2))
 
 
