@@ -100,7 +100,6 @@ def run(args: argparse.Namespace) -> int:
     keep_compiled(out)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from fewvid.studies import run as running
-    from fewvid.studies.reports import REPORTS
     from fewvid.training.progress import display
 
     studies = _studies(args)
@@ -127,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
             )
             if found is None:
                 return UNFINISHED
-            pages.append((REPORTS[study.study], found, folder / PAGE))
+            pages.append((running.fitting(found), found, folder / PAGE))
     finally:
         shown.close()
     for report, found, page in pages:

@@ -98,9 +98,12 @@ class SamplerConfig:
       into the response and so train it. Where everything is kept no sampler runs: nothing is
       weighted either, and all three are the same model.
 
-    The defaults are for models that train with their sampler, of which docs/results has not seen
-    any other name, site or weighting do better (studies `samplers`, `adapter`). A model that is
-    imported whole has trained with all tokens and takes `maxmin`: there what repeats itself loses.
+    The defaults are for models that train with their sampler: those of the paper, as docs/results
+    does not tell samplers, sites and weightings apart there once all is learnt. Until then it does:
+    at K = N / 16 those that avoid repeating themselves are learnt with sooner, at N / 4 random ones
+    are (studies `samplers`, `adapter`). keep None keeps all N, so that nobody loses tokens unasked;
+    the recipes keep about N / 8, which costs nothing (study `keep`). A model that is imported whole
+    has trained with all tokens and takes `maxmin`: there what repeats itself loses.
     """
 
     name: str = "attention"

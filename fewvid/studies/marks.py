@@ -74,7 +74,7 @@ def differences(axes: Axes, names: Sequence[str], groups: Groups, label: str) ->
         Estimate(0, 0)
     ]
     low, high = (choose([0.0, *(v.mean for v in known)]) for choose in (min, max))
-    most = max(ROOM, 1.5 * (high - low))
+    most = max(ROOM, 4 * (high - low))
     low = max(low - most, min([0.0, *(v.low for v in known)]))
     high = min(high + most, max([0.0, *(v.high for v in known)]))
     room = max(0.05 * (high - low), ROOM / 5)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -26,12 +28,19 @@ from fewvid.studies.base import Base
 from fewvid.studies.config import StudyConfig
 from fewvid.studies.missing import finish
 from fewvid.studies.reports import REPORTS
+from fewvid.studies.reports.report import Report
 from fewvid.studies.results import Results
 from fewvid.studies.shares import WHOLE, Share
 from fewvid.studies.store import Store
 from fewvid.studies.together import union
 
 Say = Callable[[str], None]
+ALONE: dict[str, Any] = {  # of a report: where its findings do not fit the cells
+    "findings": lambda _: ["These cells alone are not what the findings of this study compare."],
+    "pictures": (),
+}
+# What a report raises where what it compares is not among the cells.
+MISSING = (StopIteration, LookupError, ValueError)
 MEASURES = {"costs": costs.measure, "identity": identity.measure}
 
 
@@ -83,12 +92,23 @@ def run(
     found = Results(results)
     try:
         page.write(found, out, REPORTS[study.study])
-    except (StopIteration, LookupError, ValueError) as error:
-        raise UserError(
-            f"the numbers are in {out / 'results.json'}, but the page of {study.study!r} does not "
-            f"fit these cells: it compares those of configs/studies/{study.study}.py"
-        ) from error
+    except MISSING:
+        say(
+            f"the page is a table: the findings of {study.study!r} compare cells of "
+            f"configs/studies/{study.study}.py that are not here"
+        )
+        page.write(found, out, dataclasses.replace(REPORTS[study.study], **ALONE))
     return found
+
+
+def fitting(found: Results) -> Report:
+    """The report of a study, or a table alone where its findings compare what is not there."""
+    report = REPORTS[found.values["study"]]
+    try:
+        report.findings(found)
+    except MISSING:
+        return dataclasses.replace(report, **ALONE)
+    return report
 
 
 def train_all(

@@ -109,7 +109,12 @@ class Store:
     def _read(self, study: StudyConfig, cell: CellConfig) -> dict[str, Any]:
         file = self._file(study, cell, ".json")
         nothing = {"exams": {}, "seconds": 0.0, "made_on": []}
-        return read_json(file) or nothing
+        if not file.is_file():
+            return nothing
+        found = read_json(file)
+        if not isinstance(found, dict) or not nothing.keys() <= found.keys():
+            raise UserError(f"{file} is no finished cell; remove it: it is made again")
+        return found
 
     def _write(self, study: StudyConfig, cell: CellConfig, exams: Any, seconds: float) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,8 @@ VIDEOS: Sources = (("shapes:train/videos.json", 1.0),)
 IMAGES_AND_VIDEOS: Sources = (("shapes:train/images.json", 1.0), ("shapes:train/videos.json", 2.0))
 # What stands for them at a real size until the user names a manifest.
 _OWN = {IMAGES[0][0]: f"{TO_BE_GIVEN}images>", VIDEOS[0][0]: f"{TO_BE_GIVEN}videos>"}
-KEEP = 64  # K at a real size
+# K at a real size: N / 9 of CLIP-L/14-336; docs/results/keep found N / 8 to cost nothing.
+KEEP = 64
 
 EXAM_CLIPS = {"tiny": 16, "full": 300}  # clips, and as many pictures, that a demo asks about
 

@@ -22,7 +22,7 @@ from fewvid.training.guard import Guard, either, judge
 from fewvid.training.optimizer import optimizer_layout
 from fewvid.training.trainable import Trainable
 
-# (params, batch, rng) -> (scalar, metrics)
+# (params, batch, rng) -> (scalar, metrics), of which `loss` is that scalar
 Loss = Callable[[Any, Any, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
 

@@ -141,8 +141,11 @@ def test_a_cell_of_another_is_that_model_with_another_choice(finished, tmp_path)
     out, *_ = finished
     cells = [cell("all", keep=SMALL.tokens), cell("few", keep=1, sampler="stride", of="all")]
     of = study(*cells)
-    with pytest.raises(UserError, match=r"results.json, but the page of 'kind' does not fit"):
-        run.run(of, tmp_path, say=lambda _: None, base_dir=out / "base")
+    said = []
+    found = run.run(of, tmp_path, say=said.append, base_dir=out / "base")
+    assert "findings of 'kind' compare cells" in said[-1]
+    assert "These cells alone are not what" in (tmp_path / "README.md").read_text()
+    assert run.fitting(found).findings(found) == run.ALONE["findings"](found)
     stored = Results(json.loads((tmp_path / "results.json").read_text()))
     assert stored.config("few")["of"] == "all"
     assert stored.cells["few"]["scores"] != stored.cells["all"]["scores"]
@@ -158,6 +161,10 @@ def test_a_damaged_file_of_results_is_named(tmp_path):
     file.write_text("{")
     with pytest.raises(UserError, match=f"{file.name} is damaged .*remove it"):
         store.find(of, of.cells[0])
+    for other in ("{}", "[]", '{"scores": {}}'):
+        file.write_text(other)
+        with pytest.raises(UserError, match=f"{file.name} is no finished cell; remove it"):
+            store.find(of, of.cells[0])
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import longer, verdicts
+from fewvid.studies.reports import late, longer, verdicts
 from fewvid.studies.reports.report import Picture, Report
-from fewvid.studies.results import Results
+from fewvid.studies.results import Estimate, Results
 
 NONE, TENTH, WHOLE = "0 %", "10 %", "100 %"
 TEMPORAL, DIRECTION, KEPT, MOST_LOST = 0.85, 0.80, 0.97, 0.01
+UNSURE = 0.05  # half an interval from which on seeing no gain is no sign that there is none
 
 
 def _order(results: Results) -> list[str]:
@@ -33,6 +34,10 @@ def findings(results: Results) -> Sequence[str]:
             + f" {results.estimate(TENTH, 'clips', kind)} against "
             f"{results.estimate(WHOLE, 'clips', kind)} %."
         )
+    soon = late.soon(results, "clips", "temporal")
+    if soon:
+        claim = f"10 % keep the accuracy of 100 % on temporal questions {late.WITHOUT}"
+        lines.append(verdicts.kept(claim, results.ratio(TENTH, WHOLE, "clips", soon), KEPT))
     if "temporal" in kinds:
         found = results.estimate(WHOLE, "clips", "temporal")
         lines.append(verdicts.reached("temporal accuracy at 100 %", found, TEMPORAL))
@@ -71,6 +76,13 @@ def _twice(results: Results) -> list[str]:
             + f" {results.estimate(tenth, 'clips', kind)} against "
             f"{results.estimate(whole, 'clips', kind)} %."
         )
+    most = longer.twice(results, _order(results)[-1])
+    if most and most != whole:
+        parts = [
+            f"{verdicts.points(results.difference(most, whole, 'clips', kind))} ({kind})"
+            for kind in results.kinds("clips")
+        ]
+        lines.append(f"{most}, against {whole}: {', '.join(parts)}.")
     if "temporal" in results.kinds("clips"):
         found = results.estimate(whole, "clips", "temporal")
         claim = "temporal accuracy at 100 % with twice the steps"
@@ -84,10 +96,19 @@ def _enough(results: Results, kind: str) -> str:
     if first == last:
         return f"On {kind} questions more still helps up to {last}, the most that was tried."
     left = results.difference(first, last, "clips", kind)
+    if left.half > UNSURE:
+        return (
+            f"Past which amount {kind} questions gain no more, these seeds cannot say: from "
+            f"{first} to {last} it is {verdicts.points(_turned(left))}."
+        )
     return (
         f"On {kind} questions no gain is seen past {first} ({results.config(first)['clips']:,} "
         f"clips): {verdicts.points(left)} against {last}."
     )
+
+
+def _turned(found: Estimate) -> Estimate:
+    return Estimate(-found.mean, found.half)
 
 
 def by_amount(results: Results, file: Path) -> None:

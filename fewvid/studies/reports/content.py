@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import verdicts
+from fewvid.studies.reports import late, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Estimate, Results
 
@@ -42,6 +42,13 @@ def findings(results: Results) -> Sequence[str]:
     """Where attention loses most, and whether it is above random there."""
     attention, random, full = _cells(results)
     keep, lines = results.config(attention)["keep"], []
+    missing = late.unlearnt(results, [full], "clips")
+    if missing:
+        lines.append(
+            f"The model of all tokens has not learnt {' and '.join(missing)} (at chance), the one "
+            f"of K = {keep} has: on temporal questions every kind of clips stands above all tokens "
+            "partly for that, and only how they differ from each other says something."
+        )
     for kind in results.kinds("clips"):
         lost = _differences(results, attention, full, kind)
         worst = min(lost, key=lambda exam: lost[exam].mean)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import longer, parts, verdicts
+from fewvid.studies.reports import late, longer, parts, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Results
 
@@ -40,6 +40,10 @@ def findings(results: Results) -> Sequence[str]:
             + verdicts.points(results.difference(few, full, "clips", kind))
             + "."
         )
+    soon = late.soon(results, "clips", "temporal")
+    if soon:
+        claim = f"K = {keep} of {tokens} keeps the accuracy on temporal questions {late.WITHOUT}"
+        lines.append(verdicts.kept(claim, results.ratio(few, full, "clips", soon), QUALITY))
     for what, less in (("flops", "fewer operations"), ("seconds", "less time, as measured")):
         claim = f"with K = {keep} the decoder's prefill of a clip takes {less}"
         lines.append(verdicts.times(claim, _saved(results, what, "decoder"), CHEAPER))
@@ -55,6 +59,10 @@ def findings(results: Results) -> Sequence[str]:
         for kind in results.kinds("clips"):
             claim = f"K = {keep} keeps the accuracy on {kind} questions with twice the steps too"
             ratio = results.ratio(few_longer, full_longer, "clips", kind)
+            lines.append(verdicts.kept(claim, ratio, QUALITY))
+        if soon:
+            claim = f"and {late.WITHOUT}"
+            ratio = results.ratio(few_longer, full_longer, "clips", soon)
             lines.append(verdicts.kept(claim, ratio, QUALITY))
     return lines
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import longer, verdicts
+from fewvid.studies.reports import late, longer, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Estimate, Results
 
@@ -76,8 +76,26 @@ def findings(results: Results) -> Sequence[str]:
                 claim = f"at K = {keep}, {how}, attention beats random on {kind} questions"
                 lines.append(verdicts.gain(claim, gained))
     for keep in _keeps(results):
-        lines += [_beaten(results, keep), _trained(results, keep), *_longer(results, keep)]
+        lines += [_beaten(results, keep, applied=False), *_without_late(results, keep)]
+        lines += [_beaten(results, keep, applied=True), _trained(results, keep)]
+        lines += _longer(results, keep)
     return lines
+
+
+def _without_late(results: Results, keep: int) -> list[str]:
+    """Who is above and below random on temporal questions but for those that are learnt late."""
+    soon = late.soon(results, "clips", "temporal")
+    if not soon:
+        return []
+    cells = _cells(results, keep, applied=False)
+    gained = results.against(cells[RANDOM], cells.values(), "clips", soon)
+    named = {name: gained[cell] for name, cell in cells.items() if name != RANDOM}
+    above = [f"{name} {verdicts.points(one)}" for name, one in named.items() if one.low > 0]
+    below = [f"{name} {verdicts.points(one)}" for name, one in named.items() if one.high < 0]
+    return [
+        f"At K = {keep}, trained with, on temporal questions {late.WITHOUT}: above random are "
+        f"{_listed(above)}; below it {_listed(below)}."
+    ]
 
 
 def _longer(results: Results, keep: int) -> list[str]:
@@ -97,14 +115,17 @@ def _longer(results: Results, keep: int) -> list[str]:
     return lines
 
 
-def _beaten(results: Results, keep: int) -> str:
+def _beaten(results: Results, keep: int, *, applied: bool) -> str:
     """Which samplers are seen to be above random, in words."""
-    parts = []
-    for kind in results.kinds("clips"):
-        gained = _against_random(results, keep, kind, applied=False)
+    cells, parts = _cells(results, keep, applied=applied), []
+    exams = [(f"{kind} questions", "clips", kind) for kind in results.kinds("clips")]
+    for what, exam, kind in [*exams, ("pictures", "pictures", "static")]:
+        against = results.against(cells[RANDOM], cells.values(), exam, kind)
+        gained = {name: against[cell] for name, cell in cells.items() if name != RANDOM}
         above = [name for name in gained if gained[name].low > 0]
-        parts.append(f"{len(above)} of {len(gained)} on {kind} questions ({_listed(above)})")
-    return f"At K = {keep}, trained with, these are above random: {'; '.join(parts)}."
+        parts.append(f"{len(above)} of {len(gained)} on {what} ({_listed(above)})")
+    how = "only applied" if applied else "trained with"
+    return f"At K = {keep}, {how}, these are above random: {'; '.join(parts)}."
 
 
 def _trained(results: Results, keep: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import parts, verdicts
+from fewvid.studies.reports import late, parts, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Results
 
@@ -81,6 +81,12 @@ def findings(results: Results) -> Sequence[str]:
             f"frame (of up to {keeps[-1]}, with T = {counts[-1]})."
         )
         lines += _splits(results, kind)
+    missing = late.unlearnt(results, [*_grid(results).values()], "clips")
+    if missing:
+        lines.append(
+            f"None of these models has learnt {' and '.join(missing)} (at chance), so what it "
+            "would need of frames and tokens is not known from this page."
+        )
     for by in COSTS:
         cheap, best = _cheapest(results, by)
         less = _cost(results, best, by) / _cost(results, cheap, by)
