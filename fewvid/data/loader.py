@@ -70,7 +70,8 @@ def train_iterator(
     def start(batch: int) -> Any:
         import grain
 
-        share = grain.MapDataset.source(Share(drawn, taken, shape.batch_size, batch))
+        share: Any = Share(drawn, taken, shape.batch_size, batch)
+        share = grain.MapDataset.source(share)
         ahead = share.to_iter_dataset(options)
         return iter(ahead.batch(len(taken), drop_remainder=True, batch_fn=stack))
 

@@ -26,8 +26,8 @@ class Share:
     def __len__(self) -> int:
         return 1 << 40
 
-    def __getitem__(self, place: Any) -> Batch:
-        batch, row = divmod(int(place), len(self._rows))
+    def __getitem__(self, index: int) -> Batch:
+        batch, row = divmod(index, len(self._rows))
         return self._whole[(self._first + batch) * self._batch_size + self._rows[row]]
 
 

@@ -69,7 +69,7 @@ def rows_here(mesh: Mesh, batch_size: int) -> list[int]:
     hold the same rows.
     """
     held = batch_sharding(mesh).addressable_devices_indices_map((batch_size,)).values()
-    return sorted({row for (part,) in held for row in range(*part.indices(batch_size))})
+    return sorted({row for at in held if at for row in range(*at[0].indices(batch_size))})
 
 
 def copied(mesh: Mesh, tree: Any) -> Any:

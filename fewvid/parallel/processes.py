@@ -52,8 +52,8 @@ def start() -> Meeting | None:
     import jax
 
     if os.environ.get("JAX_PLATFORMS") == "cpu":
-        # A program from the compile cache runs its collectives in no order on CPUs (jax 0.10.2),
-        # and gloo takes whatever comes next for what it waits for: it aborts, or waits for ever.
+        # A CPU program from the compile cache runs its collectives in no order (jax 0.10.2), and
+        # gloo takes whatever comes next for what it waits for: it aborts, or waits for ever.
         jax.config.update("jax_enable_compilation_cache", False)
         jax.config.update("jax_cpu_enable_async_dispatch", False)
 

@@ -46,7 +46,7 @@ def refuse_changes(
 
 
 def completed(config: Mapping[str, Any]) -> Any:
-    """A stored config with the defaults of what it does not have; as it is where it does not fit."""
+    """A stored config with the defaults of what it has not; as it is where it does not fit."""
     try:
         return jsonable(build(RunConfig, plain(config), "config").to_dict())
     except UserError:  # a key that is known no more, which the differences then name

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from etils import epath
 from orbax.checkpoint.multihost import reached_preemption
 
 from fewvid.errors import UserError
@@ -123,7 +124,8 @@ class StageCheckpoints:
         self._check_shapes(step, abstract)
         # By the handler: the manager's restore waits for the other hosts, which may have failed.
         handler = ocp.StandardCheckpointHandler()
-        state: Any = handler.restore(folder / "state", args=ocp.args.StandardRestore(abstract))
+        args = ocp.args.StandardRestore(abstract)
+        state: Any = handler.restore(epath.Path(folder / "state"), args=args)
         return state, items["data"] | {"sums": items["sums"]}
 
     def _check_shapes(self, step: int, abstract: TrainState) -> None:

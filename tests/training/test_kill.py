@@ -1,11 +1,17 @@
-"""SIGKILL at chosen moments of `train`, then the same command: the same model, bit for bit."""
+"""SIGKILL at chosen and at random moments of `train`, then the same command: the same, bit for bit.
 
+FEWVID_KILLS=20 kills as often at random (3 if not given).
+"""
+
+import json
 import os
+import random
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -77,3 +83,88 @@ def test_killed_runs_end_in_the_same_model(tmp_path, environment):
     for name in ("model/model.safetensors", "stages/0-align/model.safetensors", "metrics.jsonl"):
         assert (straight / name).read_bytes() == (killed / name).read_bytes(), name
     assert not list(killed.glob(".*making")) + list((killed / "stages").glob(".*"))
+
+
+# `train` that also notes the samples of every step, and the state after each stage.
+NOTING = """
+import json, sys
+from pathlib import Path
+import jax, numpy as np
+from fewvid.__main__ import main
+from fewvid.training import train_stage
+
+inner = train_stage.train
+folder = Path(sys.argv[sys.argv.index("--workdir") + 1])
+
+def train(step_at, state, frozen, iterator, *, before, **options):
+    def noting(step):
+        program = step_at(step)
+        def run(state, frozen, batch):
+            with (folder / "seen").open("a") as seen:
+                seen.write(json.dumps([before + step, batch["sample"].tolist()]) + "\\n")
+            return program(state, frozen, batch)
+        return run
+    state = inner(noting, state, frozen, iterator, before=before, **options)
+    np.savez(folder / f"state-{before}.npz", *jax.device_get(jax.tree.leaves(state)))
+    return state
+
+train_stage.train = train
+sys.exit(main())
+"""
+THREE = CONFIG.replace("recipes.instruct", "recipes.pretrain(size), recipes.instruct")
+
+
+def seen(workdir):
+    """The samples of each step; a step that was taken again must have had the same."""
+    steps = {}
+    for line in (workdir / "seen").read_text().splitlines():
+        try:
+            step, samples = json.loads(line)
+        except (ValueError, TypeError):  # cut short by a kill
+            continue
+        assert steps.setdefault(step, samples) == samples
+    return steps
+
+
+@pytest.mark.timeout(1800)
+def test_runs_killed_at_random_end_in_the_same_state(tmp_path, environment):
+    (tmp_path / "config.py").write_text(THREE)
+    (tmp_path / "noting.py").write_text(NOTING)
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+
+    def noting(workdir):
+        flags = command(tmp_path, workdir)[3:]
+        return [sys.executable, str(tmp_path / "noting.py"), *flags]
+
+    began = time.monotonic()
+    subprocess.run(noting(straight), env=environment, check=True)
+    whole, rng, kills = time.monotonic() - began, random.Random(0), 0
+    while kills < int(os.environ.get("FEWVID_KILLS", "3")):
+        with (tmp_path / "log").open("a") as log:
+            process = subprocess.Popen(
+                noting(killed), env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            process.wait(rng.uniform(0.2, 0.8) * whole)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        assert process.wait() in (0, -9), (tmp_path / "log").read_text()[-3000:]
+        if (killed / "model").exists():  # finished before so many kills: once more from the start
+            compare(straight, killed)
+            killed = tmp_path / f"killed-{kills}"
+    subprocess.run(noting(killed), env=environment, check=True)
+    compare(straight, killed)
+
+
+def compare(straight, killed):
+    assert seen(straight) == seen(killed)
+    assert sorted(seen(straight)) == list(range(18))
+    for before in (0, 6, 12):
+        ours, theirs = (np.load(run / f"state-{before}.npz") for run in (killed, straight))
+        assert ours.files == theirs.files
+        for name in ours.files:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    for name in ("stages/0-align", "stages/1-pretrain", "model"):
+        ours, theirs = (run / name / "model.safetensors" for run in (killed, straight))
+        assert ours.read_bytes() == theirs.read_bytes(), name
