@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,17 +65,15 @@ def shares(axes: Axes, names: Sequence[str], groups: Groups) -> None:
 def differences(axes: Axes, names: Sequence[str], groups: Groups, label: str) -> None:
     """Differences in points along x, one of each group for each name; a line where there is none.
 
-    An interval that is many times as wide as the means are apart, as those of two seeds may be, is
-    cut.
+    An interval that is many times as wide as most others, as one of two seeds may be, is cut.
     """
     halves = [[100 * value.half for value in values] for _, values in groups]
     in_points = [(name, [Estimate(100 * v.mean, 0.0) for v in values]) for name, values in groups]
     _rows(axes, names, in_points, [[half, half] for half in halves])
-    known = [v for _, values in groups for v in values if not math.isnan(v.mean)] or [
-        Estimate(0, 0)
-    ]
+    known = [v for _, values in groups for v in values if not math.isnan(v.mean)]
     low, high = (choose([0.0, *(v.mean for v in known)]) for choose in (min, max))
-    most = max(ROOM, 4 * (high - low))
+    usual = statistics.median([v.half for v in known] or [0.0])
+    most = max(ROOM, high - low, 3 * usual)
     low = max(low - most, min([0.0, *(v.low for v in known)]))
     high = min(high + most, max([0.0, *(v.high for v in known)]))
     room = max(0.05 * (high - low), ROOM / 5)
