@@ -1,6 +1,7 @@
 """The pages of docs/results say what their results.json says: no hand has written in them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,19 @@ def test_a_page_says_what_was_measured(name, tmp_path):
     drawn = {file.name for file in tmp_path.glob("*.png")}
     assert drawn == {file.name for file in (FOLDER / name).glob("*.png")}
     assert results.values["config"]["size"] == "full"
+
+
+def quoted(file):
+    """Numbers with their intervals, "94.1 ± 1.2", as a text that a person wrote gives them."""
+    text = (FOLDER.parent.parent / file).read_text()
+    if file == "README.md":
+        text = text.partition("## Do the claims hold?")[2].partition("\n## ")[0]
+    return sorted(set(re.findall(r"\d+\.\d ± \d+\.\d", text)))
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/results/README.md"])
+def test_numbers_that_people_quote_stand_on_a_page(file):
+    pages = "".join(page.read_text() for page in FOLDER.glob("*/README.md"))
+    numbers = quoted(file)
+    assert len(numbers) > 5
+    assert [number for number in numbers if number not in pages] == []

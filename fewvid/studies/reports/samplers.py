@@ -93,8 +93,9 @@ def _without_late(results: Results, keep: int) -> list[str]:
     above = [f"{name} {verdicts.points(one)}" for name, one in named.items() if one.low > 0]
     below = [f"{name} {verdicts.points(one)}" for name, one in named.items() if one.high < 0]
     return [
-        f"At K = {keep}, trained with, on temporal questions {late.WITHOUT}: above random are "
-        f"{_listed(above)}; below it {_listed(below)}."
+        f"At K = {keep}, trained with, on temporal questions {late.WITHOUT}: {PAPER} is "
+        f"{verdicts.points(named[PAPER])} from random; above it are {_listed(above)}; below it "
+        f"{_listed(below)}."
     ]
 
 
