@@ -88,7 +88,7 @@ class StageCheckpoints:
     ) -> TrainState | None:
         """The newest whole state, laid out as `abstract` says; moves `iterator` to its place.
 
-        One that is damaged is removed, which is said, and the one before it used; None where none
+        One that is damaged is put aside, which is said, and the one before it used; None where none
         is left. Raises UserError where it belongs to another config, or its arrays have other
         shapes.
         """
@@ -108,11 +108,13 @@ class StageCheckpoints:
             if not wrong:
                 iterator.set_state(data)
                 return state
+            folder, aside = self.directory / str(step), self.directory / f"{step}.damaged"
             say(
-                f"checkpoint {self.directory / str(step)} is damaged ({wrong}): it is removed, "
-                "and the one before it used"
+                f"checkpoint {folder} is damaged, or of another version ({wrong}): it is put aside "
+                f"as {aside.name}, and the one before it used"
             )
-            self._manager.delete(step)
+            hosts.from_leader(lambda folder=folder, aside=aside: _put_aside(folder, aside))
+            self._manager.reload()
         return None
 
     def _read(
@@ -198,3 +200,9 @@ def _name(at: Any) -> str:
     # NamedTuples come back from disk as dicts or lists: compare the bare names.
     parts = (getattr(k, "key", getattr(k, "name", getattr(k, "idx", None))) for k in at)
     return "/".join(str(part) for part in parts)
+
+
+def _put_aside(folder: Path, aside: Path) -> None:
+    """Renames a checkpoint so that none is lost that another version, or a person, could read."""
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)

@@ -22,7 +22,7 @@ from fewvid.training.guard import Guard, either, judge
 from fewvid.training.optimizer import optimizer_layout
 from fewvid.training.trainable import Trainable
 
-# (params, batch, rng) -> (scalar, metrics), of which `loss` is that scalar
+# (params, batch, rng) -> (scalar, metrics)
 Loss = Callable[[Any, Any, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
 
@@ -40,6 +40,7 @@ class TrainState(NamedTuple):
     guard: Any
 
 
+VALUE = "value of the loss"  # among the metrics of a part, until they are judged
 # (state, frozen, batch) -> (the next state, metrics)
 Step = Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, jax.Array]]]
 
@@ -98,7 +99,12 @@ def make_program(
             with rows_on(batch_sharding(mesh)):
                 return loss(subtree.merge(trained, frozen, trainable), batch, rng)
 
-        differentiate = jax.grad(objective, has_aux=True)
+        def differentiate(trained: Any, batch: Any, rng: jax.Array):
+            (value, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(
+                trained, batch, rng
+            )
+            return gradients, metrics | {VALUE: value}
+
         with placed(mesh, ROWS, HEADS):
             if accumulate == 1:
                 gradients, metrics = differentiate(state.trainable, batch, rng)
@@ -112,8 +118,8 @@ def make_program(
                 )
         updates, moments = optimizer.update(gradients, state.optimizer, state.trainable)
         trained = optax.apply_updates(state.trainable, updates)
-        norm = optax.tree.norm(gradients)
-        good, guard = judge(state.guard, metrics["loss"], norm, spike)
+        value, norm = metrics.pop(VALUE), optax.tree.norm(gradients)
+        good, guard = judge(state.guard, value, norm, spike)
         trained, moments = either(good, (trained, moments), (state.trainable, state.optimizer))
         metrics = metrics | {"gradient_norm": norm}
         metrics |= {"skipped": guard.skipped, "skipped_in_a_row": guard.in_a_row}

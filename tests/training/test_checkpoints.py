@@ -103,7 +103,7 @@ def no_place(folder):
 
 
 @pytest.mark.parametrize("damage", [lost, cut, other_bits, no_place])
-def test_a_damaged_one_is_removed_and_the_one_before_it_used(tmp_path, damage):
+def test_a_damaged_one_is_put_aside_and_the_one_before_it_used(tmp_path, damage):
     made, said, place = program(), [], data()
     saved(tmp_path, made)
     damage(tmp_path / "c" / "2" / "state")
@@ -112,8 +112,9 @@ def test_a_damaged_one_is_removed_and_the_one_before_it_used(tmp_path, damage):
     assert int(state.step) == 1
     assert place.get_state() == {"batches": 1}
     (line,) = said
-    assert line.startswith(f"checkpoint {tmp_path}/c/2 is damaged (")
+    assert line.startswith(f"checkpoint {tmp_path}/c/2 is damaged, or of another version (")
     assert again.latest() == 1
+    assert (tmp_path / "c" / "2.damaged").is_dir()  # nothing is lost
     again.save(2, state, place, {})
     again.close()
     assert (tmp_path / "c" / "2").exists()

@@ -16,8 +16,7 @@ PARAMS = {"decoder": {"head": np.ones((4, 2), np.float32)}}
 
 def program(spike=0.0):
     def loss(params, batch, rng):
-        value = (params["decoder"]["head"] * batch["x"].mean()).sum()
-        return value, {"loss": value}
+        return (params["decoder"]["head"] * batch["x"].mean()).sum(), {}
 
     mesh, optimizer = make_mesh(), optax.sgd(optax.linear_schedule(0.1, 0.0, 100))
     layout, chosen = shardings(mesh, PARAMS), {"decoder/head": None}
