@@ -40,7 +40,7 @@ ALONE: dict[str, Any] = {  # of a report: where its findings do not fit the cell
     "pictures": (),
 }
 # What a report raises where what it compares is not among the cells.
-MISSING = (StopIteration, LookupError, ValueError)
+MISSING = (StopIteration, LookupError, ValueError, RuntimeError)  # the last of a generator
 MEASURES = {"costs": costs.measure, "identity": identity.measure}
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from fewvid.errors import UserError
+from fewvid.training import lora
 from fewvid.training import trainable as subtree
 from fewvid.training.checkpoints import KEEP
 from fewvid.training.optimizer import make_optimizer
@@ -43,8 +44,9 @@ def check_room(workdir: Path, params: Mapping[str, Any], plans: Sequence[StagePl
 
 def checkpoint_bytes(params: Mapping[str, Any], plan: StagePlan) -> int:
     """What one checkpoint of a stage holds: what trains and the state of its optimizer."""
-    moving, _ = subtree.abstract_split(params, plan.trainable)
     stage = plan.stage
+    grown = lora.grown(params, stage.lora)
+    moving, _ = subtree.abstract_split(grown, plan.trainable)
     moments = jax.eval_shape(make_optimizer(stage.optimizer, stage.steps).init, moving)
     return _bytes(moving) + _bytes(moments)
 

@@ -52,7 +52,7 @@ def test_shares_are_all_of_it_and_none_twice(everything, tmp_path):
         once = {store.key(study, c): c for c in study.cells if c.name in names and not c.of}
         mine = groups(study, base, [c for c in once.values() if c.strategy != "none"])
         loads.append(sum(cost(study, base, group) for group in mine))
-    assert max(loads) < 1.3 * min(loads)
+    assert max(loads) < 1.35 * min(loads)  # one cell alone is a quarter of a share
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/2"])

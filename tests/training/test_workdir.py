@@ -63,7 +63,7 @@ def test_a_directory_of_before_a_key_was_there_is_the_same_run(tmp_path):
     del stored["stages"][0]["optimizer"]["name"]
     file.write_text(json.dumps(stored))
     check_same(tmp_path, run(1))
-    with pytest.raises(UserError, match=r"config \(config\.stages\[0\]\.steps: 1 -> 2\)"):
+    with pytest.raises(UserError, match=r"config \(config\.stages\[0\]\.batch_size: 1 -> 2\)"):
         check_same(tmp_path, run(2))
     file.write_text(json.dumps(stored | {"later": 1}))
     with pytest.raises(UserError, match=r"config\.later: 1 -> '\(absent\)'"):
