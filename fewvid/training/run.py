@@ -127,5 +127,9 @@ def _train(
         latest = done
     last = workdir / "model"
     said = about(last, run, plans[-1])
-    hosts.from_leader(lambda: model_directory.copy(latest, last, of_lora="keep", **said))
+
+    def copy() -> None:  # what the others are told of it is that it is done
+        model_directory.copy(latest, last, of_lora="keep", **said)
+
+    hosts.from_leader(copy)
     return last

@@ -8,7 +8,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "pods.md").read_text()
-SHOWN = re.findall(r"^```console\n\$ (.*?[^\\])\n(.*?)^```$", PAGE, re.M | re.S)
+SHOWN = re.findall(r"^```console\n\$ (DRY_RUN=1 .*?[^\\])\n(.*?)^```$", PAGE, re.M | re.S)
 
 
 @pytest.mark.parametrize(("command", "output"), SHOWN, ids=("tpu", "ssh", "slurm"))
