@@ -1,26 +1,12 @@
 """`plan` end to end: on made-up CPU devices, for a GPU by formulas, for a TPU where libtpu is."""
 
 import importlib.util
-import json
 
 import pytest
 
 from fewvid.__main__ import main
 
 TINY = ["plan", "--config", "configs/instruct.py:tiny"]
-
-
-@pytest.fixture
-def planned(tmp_path, capsys, request, monkeypatch):
-    """Runs `plan` with some flags and returns what it prints, and its JSON."""
-    monkeypatch.chdir(request.config.rootpath)
-
-    def run(*flags):
-        file = tmp_path / "plan.json"
-        assert main([*flags, "--json", str(file)]) == 0
-        return capsys.readouterr().out, json.loads(file.read_text())
-
-    return run
 
 
 def test_cpu_devices(planned):
