@@ -12,13 +12,19 @@ launch/tpu_run.sh and launch/gpu_run.sh.
 from __future__ import annotations
 
 import argparse
+import errno
+import logging
 import os
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from fewvid.commands import places
 from fewvid.commands.configs import keep_compiled, read_config, with_overrides
+from fewvid.errors import UserError
 
+FULL = os.strerror(errno.ENOSPC)
 TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
 
 
@@ -61,5 +67,25 @@ def _run(config: Any, workdir: Path) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint, if there is one")
         raise
+    except (OSError, ValueError, RuntimeError) as error:
+        if not _disk_is_full(error):
+            raise
+        # Writers of logs and checkpoints would each say it again, in threads, in tasks, at exit.
+        for name in ("absl", "asyncio"):
+            logging.getLogger(name).disabled = True
+        threading.excepthook = sys.unraisablehook = lambda _: None
+        raise UserError(
+            f"--workdir {workdir}: its disk is full; make room, and the same command goes on from "
+            "the last checkpoint"
+        ) from error
     print(f"the model is in {model}")
     return 0
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether it came of that, as the system says it or as TensorStore quotes the system."""
+    while error is not None:
+        if getattr(error, "errno", None) == errno.ENOSPC or FULL in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

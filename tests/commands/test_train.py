@@ -1,7 +1,12 @@
 """`train` reads its config: overrides, and one clear line for each mistake."""
 
 import argparse
+import errno
+import logging
+import os
 import re
+import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -140,3 +145,29 @@ def test_the_help_shows_a_key_with_brackets_in_quotes(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert "'--config.stages[0].steps=50'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "while writing"), ValueError(f"write: {os.strerror(28)} [x]")]
+)
+def test_a_disk_that_fills_up_is_one_line(tmp_path, request, monkeypatch, capsys, error):
+    def full(*_):
+        try:
+            raise error
+        except Exception as first:
+            raise RuntimeError("the writer failed") from first
+
+    monkeypatch.chdir(request.config.rootpath)
+    monkeypatch.setattr("fewvid.training.run.run", full)
+    for owner, hook in ((sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(owner, hook, getattr(owner, hook))  # as it was, after the test
+    for name in ("absl", "asyncio"):
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+    flags = ["train", "--config", "configs/instruct.py:tiny", "--workdir", str(tmp_path / "run")]
+    assert main(flags) == 2
+    said = capsys.readouterr().err
+    assert "its disk is full; make room" in said
+    assert "Traceback" not in said
+    monkeypatch.setattr("fewvid.training.run.run", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # and nothing else is taken for it
+        main(flags)
