@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +38,7 @@ class Watch:
         self._lost = meeting.lost if meeting else 0
         self._every = min(5.0, self._lost / 4)
         self._stop = threading.Event()
+        self._leaving = threading.Lock()
         self._seen: dict[str, tuple[str, float]] = {}  # alive key -> (count, when it changed)
 
     def __enter__(self) -> Watch:
@@ -68,18 +70,30 @@ class Watch:
             time.sleep(self._lost + 2 * self._every)
         self._leave(f"{kind.__name__ if kind else ''}: {str(error).splitlines()[:1]}", 1)
 
-    def _leave(self, why: str, code: int) -> None:
-        # Not by sys.exit: jax's shutdown would wait for processes that wait for this one.
-        note = json.dumps({"why": why, "code": code})
-        self._stop.set()
+    def _leave(self, why: str, code: int, gone: Collection[int] = ()) -> None:
+        """Says why, here and to the other processes, and ends this one."""
+        # Not by sys.exit: jax's shutdown would wait for processes that wait for this one, and the
+        # main thread may be inside a collective, which no exception reaches.
+        self._leaving.acquire()  # for good: what comes second, of the other thread, is not said
         print(one_line(why), file=sys.stderr, flush=True)
         sys.stdout.flush()
         try:
+            note = json.dumps({"why": why, "code": code, "gone": list(gone)})
             hosts.client().key_value_set(f"{ENDED}{self._index}", note)
-            if self._index == 0:  # the store goes with this process: let the others read first
-                time.sleep(3 * self._every)
+            if self._index == 0:
+                self._wait_for_others(gone)
         finally:
             os._exit(code)
+
+    def _wait_for_others(self, gone: Collection[int]) -> None:
+        """Lets them read first: the store goes with this process; without it JAX aborts them."""
+        until = time.monotonic() + self._lost
+        while time.monotonic() < until:
+            ended = {key for key, _ in hosts.client().key_value_dir_get(ENDED)}
+            if len(ended) + len(gone) >= self._count:
+                break
+            time.sleep(self._every / 10)
+        time.sleep(self._every / 10)  # from a note to the end of its process
 
     def _look(self) -> None:
         count, answered = 0, time.monotonic()
@@ -93,13 +107,14 @@ class Watch:
                 answered = time.monotonic()
             except Exception as error:  # of C++, of no one class; JAX itself mostly aborts first
                 if time.monotonic() - answered > self._lost:
-                    _end(f"process 0 has not answered for {self._lost} s ({error})", LOST)
+                    self._leave(f"process 0 has not answered for {self._lost} s ({error})", LOST)
                 continue
             for key, note in ended:
                 told = json.loads(note)
-                _end(f"process {key.removeprefix(ENDED)} has ended: {told['why']}", told["code"])
+                why = f"process {key.removeprefix(ENDED)} has ended: {told['why']}"
+                self._leave(why, told["code"], told["gone"])
             if gone := self._silent(alive):
-                _end(lost(gone, self._count, self._lost), LOST)
+                self._leave(lost(gone, self._count, self._lost), LOST, gone)
 
     def _silent(self, alive: dict[str, str]) -> list[int]:
         """The processes that have not counted for too long."""
@@ -131,8 +146,3 @@ def _of_another(error: BaseException) -> bool:
     import jax
 
     return isinstance(error, jax.errors.JaxRuntimeError) or "Gloo" in str(error)
-
-
-def _end(words: str, code: int) -> None:
-    print(one_line(words), file=sys.stderr, flush=True)
-    os._exit(code)  # the main thread is inside a collective or a wait, which no exception reaches
