@@ -15,6 +15,7 @@ from fewvid.models.attention import segment_mask
 from fewvid.models.config import LvlmConfig
 from fewvid.studies.bank import lay_out
 from fewvid.studies.base import Base
+from fewvid.studies.choosing import choose
 from fewvid.studies.config import CellConfig, StudyConfig
 from fewvid.studies.corpus import batch
 from fewvid.studies.library import Library
@@ -54,7 +55,7 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
             asking = samplers.asks(cell.sampler)
             query = lvlm.ask(base.params, text["tokens"], lvlm.asked_in(text)) if asking else None
             how = {"config": config, "keep": keep, "sampler": cell.sampler}
-            kept = _choose(base.params, features, seen["times"], query, **how)
+            kept = choose(base.params, features, seen["times"], query, **how)
         read = {"config": base.config, "visual_id": base.chat.visual, "shape": there.shape}
         return np.asarray(_logits(base.params, features, seen["times"], kept, text, **read))
 
@@ -70,35 +71,6 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
                 "changed": float((kept.argmax(-1) != whole.argmax(-1))[there].mean()),
             }
     return found
-
-
-@partial(jax.jit, static_argnames=("config", "keep", "sampler"))
-def _choose(
-    params: lvlm.Params,
-    features: lvlm.Features,
-    times: jax.Array,
-    query: jax.Array | None,
-    *,
-    config: LvlmConfig,
-    keep: int,
-    sampler: str,
-) -> samplers.Selection:
-    """What the strategy keeps: as `lvlm.see` has it, which at K = N would not run it."""
-
-    def sample(
-        tokens: jax.Array, response: jax.Array, say: Any, keys: jax.Array
-    ) -> samplers.Selection:
-        return samplers.find(sampler)(
-            tokens if query is None else say(tokens),
-            keep=keep,
-            response=response,
-            keys=keys,
-            query=query,
-            rng=jax.random.key(0),
-        )
-
-    shown: Any = lvlm.Lvlm(config).apply({"params": params}, features, times, sample, method="see")
-    return shown.selection
 
 
 @partial(jax.jit, static_argnames=("config", "visual_id", "shape"))

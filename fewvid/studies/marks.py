@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -60,6 +60,36 @@ def bars(axes: Axes, names: Sequence[str], groups: Groups) -> None:
 def shares(axes: Axes, names: Sequence[str], groups: Groups) -> None:
     """Shares as points along x, one of each group for each name; the first name on top."""
     _rows(axes, names, groups, [_inside(values) for _, values in groups], clip_on=False)
+
+
+def scatter(
+    axes: Axes,
+    points: Mapping[str, tuple[Estimate, Estimate]],
+    label: str,
+    colour: int = 0,
+    named: Sequence[str] = (),
+) -> None:
+    """Pairs of shares, each with both its intervals; those `named` have their name beside them."""
+    xs, ys = zip(*points.values(), strict=True)
+    axes.errorbar(
+        [x.mean for x in xs],
+        [y.mean for y in ys],
+        _inside(ys),
+        _inside(xs),
+        label=label,
+        color=COLOURS[colour % len(COLOURS)],
+        marker=SIGNS[colour % len(SIGNS)],
+        markersize=5,
+        capsize=2,
+        linewidth=0.9,
+        linestyle="none",
+        clip_on=False,
+    )
+    for name in named:
+        if name in points:
+            x, y = points[name]
+            shift = {"xytext": (6, -11), "textcoords": "offset points"}
+            axes.annotate(name, (x.mean, y.mean), fontsize=8, color=GREY, **shift)
 
 
 def differences(axes: Axes, names: Sequence[str], groups: Groups, label: str) -> None:

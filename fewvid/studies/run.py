@@ -23,7 +23,7 @@ import jax
 from fewvid.cores import cores
 from fewvid.errors import UserError
 from fewvid.studies import base as image_model
-from fewvid.studies import costs, identity, page
+from fewvid.studies import costs, coverage, identity, locality, page
 from fewvid.studies.base import Base
 from fewvid.studies.config import StudyConfig
 from fewvid.studies.missing import finish
@@ -41,7 +41,12 @@ ALONE: dict[str, Any] = {  # of a report: where its findings do not fit the cell
 }
 # What a report raises where what it compares is not among the cells.
 MISSING = (StopIteration, LookupError, ValueError, RuntimeError)  # the last of a generator
-MEASURES = {"costs": costs.measure, "identity": identity.measure}
+MEASURES = {
+    "costs": costs.measure,
+    "coverage": coverage.measure,
+    "identity": identity.measure,
+    "locality": locality.measure,
+}
 
 
 def run(

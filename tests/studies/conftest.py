@@ -12,6 +12,7 @@ from fewvid.data.shapes.questions import CHANCE, TEMPORAL
 from fewvid.models import flops
 from fewvid.models.config import LvlmConfig
 from fewvid.studies.config import StudyConfig, parse
+from fewvid.studies.coverage import UNTRAINED
 from fewvid.studies.reports.parts import PARTS
 from fewvid.studies.results import Results
 
@@ -75,6 +76,8 @@ def made_up(study: StudyConfig, *, seeds: int = 0, spread: float = 0.006, only=N
         "cells": cells,
         "costs": {cell.name: _costs(study, cell) for cell in study.cells},
         "identity": _identity(study),
+        "coverage": _coverage(study),
+        "locality": _locality(),
     }
     return Results(values)
 
@@ -106,6 +109,25 @@ def _identity(study) -> dict:
             }
         }
     return found
+
+
+def _coverage(study) -> dict:
+    kept: dict = {}
+    for name in (*{cell.sampler for cell in study.cells} - {"pool"}, UNTRAINED):
+        for keep in {cell.keep for cell in study.cells}:
+            missed = 0.6 / keep if name in ("random", UNTRAINED) else 0.002
+            shares = {"on": {"mean": 0.7, "half": 0.02}, "missed": {"mean": missed, "half": 0.01}}
+            kept.setdefault(name, {})[str(keep)] = shares
+    return {"area": {"mean": 0.08, "half": 0.005}, "kept": kept}
+
+
+def _locality() -> dict:
+    means = {"pixels": 0.5, "encoder, untrained": 0.85, "encoder": 0.99, "adapter": 0.98}
+    of = {
+        source: {what: {"mean": mean, "half": 0.02} for what in ("colour", "form")}
+        for source, mean in means.items()
+    }
+    return {"off": of, "on": of}
 
 
 @pytest.fixture(scope="session")

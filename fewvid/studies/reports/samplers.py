@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import late, longer, verdicts
+from fewvid.studies.reports import coverage, late, longer, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Estimate, Results
 
@@ -75,6 +75,8 @@ def findings(results: Results) -> Sequence[str]:
                 gained = _against_random(results, keep, kind, applied=applied)[PAPER]
                 claim = f"at K = {keep}, {how}, attention beats random on {kind} questions"
                 lines.append(verdicts.gain(claim, gained))
+    trained = {keep: _cells(results, keep, applied=False) for keep in _keeps(results)}
+    lines += coverage.findings(results, trained)
     for keep in _keeps(results):
         lines += [_beaten(results, keep, applied=False), *_without_late(results, keep)]
         lines += [_beaten(results, keep, applied=True), _trained(results, keep)]
@@ -216,6 +218,12 @@ REPORT = Report(
             "trained_or_applied.png",
             "All questions about clips; 95 % intervals.",
             trained_or_applied,
+        ),
+        Picture(
+            "missed_and_right.png",
+            "What is left out of the scene, and what is answered: every sampler but pool, which "
+            "averages all tokens; things of clips, measured with the image model; 95 % intervals.",
+            coverage.missed_and_right,
         ),
     ],
 )
