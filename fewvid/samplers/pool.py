@@ -22,7 +22,8 @@ def pool(
 ) -> Selection:
     """x_k = mean of the tokens of cell k (`grid.cells`); its index is the middle patch of the cell.
 
-    tokens float[B,T,N,D]. Average pooling, the grid baseline of video LVLMs. Like `stride` it
+    tokens float[B,T,N,D]. Average pooling over the grid, as PLLaVA (arXiv 2404.16994) reads video;
+    here for any K. Like `stride` it
     knows places alone: permuting the tokens does not permute the choice.
     """
     del frame_mask

@@ -20,8 +20,10 @@ def random(
 ) -> Selection:
     """K of N without replacement, every subset equally likely, frames apart.
 
-    tokens float[B,T,N,D]. The same rng gives the same choice however the batch is sharded.
-    Raises UserError without an rng.
+    The K largest of N uniform numbers. The baseline that most pruning methods lose to at high
+    ratios (Wen et al., arXiv 2502.11501; UniPruneBench, arXiv 2511.02650). tokens float[B,T,N,D].
+    The same rng gives the same choice however the batch is sharded. Raises UserError without an
+    rng.
     """
     del keys, query, frame_mask
     if rng is None:

@@ -21,7 +21,8 @@ def stride(
 ) -> Selection:
     """The middle patches of `grid.cells`, a stride along both axes. tokens float[B,T,N,D].
 
-    It knows places, not contents: permuting the tokens does not permute the choice.
+    The frame sampled down to K places, the plain baseline of token pruning; ours, of no paper. It
+    knows places, not contents: permuting the tokens does not permute the choice.
     """
     del keys, query, rng, frame_mask
     batch, frames, count, _ = tokens.shape

@@ -105,7 +105,7 @@ def _kept(base: Base, corpus: Corpus, bank: Bank, sampler: str, keep: int) -> np
 def _judged(kept: np.ndarray, shown: Sequence[np.ndarray]) -> dict[str, Share]:
     both = list(zip(kept, shown, strict=True))
     return {
-        "on": _share([np.mean(one.any(axis=0)[mine]) for mine, one in both]),
+        "on": _share([float(np.any(one, axis=0)[mine].mean()) for mine, one in both]),
         "missed": _share([1 - (one & mine).any(-1).mean() for mine, one in both]),
     }
 

@@ -36,6 +36,8 @@ def _lines(results: Results, report: Report) -> list[str]:
     lines += ["", "## How", "", report.how, ""]
     lines += _recipe(results)
     lines += ["", "## All cells", "", *table(results, report.columns)]
+    if report.dimensions:
+        lines += ["", "## Clips, by dimension", "", *by_dimension(results)]
     lines += [
         "",
         "Per cent of questions whose likeliest valid answer is the right one, mean over the "
@@ -103,6 +105,16 @@ def table(results: Results, columns: Columns) -> list[str]:
         rows[0][0] = "exam"
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [lines[0], f"|{'---|' * len(rows[0])}", *lines[1:]]
+
+
+def by_dimension(results: Results, exam: str = "clips") -> list[str]:
+    """Markdown: a line a dimension of an exam, temporal ones first, and a column a cell."""
+    rows = [["dimension", *results.cells], ["---"] * (1 + len(results.cells))]
+    for kind in results.kinds(exam):
+        for name in results.dimensions(exam, kind):
+            found = [str(results.estimate(cell, exam, [name])) for cell in results.cells]
+            rows.append([f"{kind}: {name}", *found])
+    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _entry(results: Results, cell: str, exam: str, of: str) -> str:

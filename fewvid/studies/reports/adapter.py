@@ -136,6 +136,8 @@ REPORT = Report(
     findings=findings,
     pictures=[
         Picture("accuracy.png", "Accuracy of each; 95 % intervals.", accuracy),
-        Picture("costs.png", "Cost of one question about a clip, by part.", costs),
+        Picture(
+            "costs.png", "Cost of one question about a clip, by part; quartiles of times.", costs
+        ),
     ],
 )

@@ -143,6 +143,11 @@ REPORT = Report(
     findings=findings,
     pictures=[
         Picture("accuracy.png", "Accuracy over K, with 95 % intervals.", by_dimension),
-        Picture("costs.png", "Cost of one question about a clip, by part.", costs_by_part),
+        Picture(
+            "costs.png",
+            "Cost of one question about a clip, by part; the times are medians with quartiles.",
+            costs_by_part,
+        ),
     ],
+    dimensions=True,
 )

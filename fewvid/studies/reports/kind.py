@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
@@ -80,12 +80,18 @@ def by_kind(results: Results, file: Path) -> None:
         ]
         label = "points, temporal less static data"
         marks.differences(apart, rows, [("_", [*differences.values()])], label)
-        best = max(differences, key=lambda name: differences[name].mean)
-        apart.set_title(
-            f"Most for {best}: {verdicts.short(differences[best])} points"
-            if verdicts.apart(differences, best)
-            else f"No dimension gains more than all others: {verdicts.extent(differences)}"
-        )
+        apart.set_title(_sides(results, differences))
+
+
+def _sides(results: Results, differences: Mapping[str, Estimate]) -> str:
+    """How many dimensions of each kind are seen to gain and to lose, as a title."""
+    parts = []
+    for kind in results.kinds("clips"):
+        names = results.dimensions("clips", kind)
+        gain = sum(differences[name].low > 0 for name in names)
+        lose = sum(differences[name].high < 0 for name in names)
+        parts.append(f"{gain} of {len(names)} {kind} dimensions gain, {lose} lose")
+    return "; ".join(parts)
 
 
 REPORT = Report(

@@ -26,7 +26,7 @@ class Report:
     """A study's page. findings: sentences with numbers, the verdict on each claim first.
 
     asks: the question of the paper, or the check asked of it. how: what was trained and compared,
-    in two or three sentences.
+    in two or three sentences. dimensions: whether the page has a table by dimension.
     """
 
     title: str
@@ -39,3 +39,4 @@ class Report:
         ("static", "clips", "static"),
         ("pictures", "pictures", "static"),
     )
+    dimensions: bool = False
