@@ -23,6 +23,7 @@ from fewvid.errors import UserError
 from fewvid.parallel import hosts
 from fewvid.parallel.mesh import batch_sharding, rows_here
 from fewvid.training.checkpoints import StageCheckpoints
+from fewvid.training.clock import DATA, DEVICES, SAVING, Clock
 from fewvid.training.step import Step, TrainState
 
 # Steps whose metrics are still on the device: the host reads behind, so that it never waits for
@@ -80,38 +81,43 @@ def train(
 
     step_at(n): the program of the step after n others; it may differ from step to step.
     on_metrics(step, metrics) is called once a step, in order, and for every step before it is
-    saved. before: steps of the stages before this one. constant: what every batch has, on the
-    devices already. names_of: the ids of the samples of a batch, one a row.
+    saved; metrics has the step's numbers and what its turn took (`clock.TIMES`). before: steps of
+    the stages before this one. constant: what every batch has, on the devices already. names_of:
+    the ids of the samples of a batch, one a row.
     Raises Stopped on SIGTERM, after a checkpoint; UserError after `max_skipped` steps in a row that
     the guard has skipped, with what they were.
     """
     step = int(state.step)
     rows = rows_here(mesh, batch_size)
-    waiting: deque[tuple[int, dict[str, jax.Array]]] = deque()
+    waiting: deque[tuple[int, dict[str, jax.Array], dict[str, float]]] = deque()
     fed: deque[tuple[int, Mapping[str, Any]]] = deque(maxlen=max_skipped + LAG + 1)
 
     def report(keep: int) -> None:
         while len(waiting) > keep:
-            done, metrics = waiting.popleft()
-            numbers = {k: float(v) for k, v in jax.device_get(metrics).items()}
-            on_metrics(done, numbers)
+            done, metrics, times = waiting.popleft()
+            with clock.on(DEVICES):
+                numbers = {k: float(v) for k, v in jax.device_get(metrics).items()}
+            on_metrics(done, numbers | times)
             if numbers["skipped_in_a_row"] >= max_skipped:
                 last = [(at, names_of(batch)) for at, batch in fed if at <= done]
                 raise UserError(skipped(done, steps, numbers, last[-max_skipped:], checkpoints))
 
+    clock = Clock()
     with StopSignal() as stop:
         while step < steps:
-            taken = next(iterator)
+            with clock.on(DATA):
+                taken = next(iterator)
             batch = to_devices(taken, mesh, rows, batch_size) | dict(constant or {})
             state, metrics = step_at(step)(state, frozen, batch)
             step += 1
             fed.append((step, {key: taken[key] for key in ("sample", "row") if key in taken}))
-            waiting.append((step, metrics))
+            waiting.append((step, metrics, clock.turn()))
             report(LAG)
             stopping = stop.asked or checkpoints.preempted(before + step)
             if stopping or (step % checkpoint_every == 0 and step < steps):
                 report(0)
-                checkpoints.save(step, state, iterator, config)
+                with clock.on(SAVING):
+                    checkpoints.save(step, state, iterator, config)
             if stopping:
                 checkpoints.wait()
                 raise Stopped(f"stopped at step {step} of {steps}")

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 @dataclass(frozen=True)
@@ -60,29 +60,44 @@ class Silent:
         """Has nothing to end."""
 
 
-class Pace:
-    """Steps a second and the time left, from the steps since the stage was (re)started."""
+class Pace(NamedTuple):
+    """Of a stage since it was (re)started, but for its first step, which compiles.
+
+    rate: steps a second; left: seconds to its end; data: the share of the time in which the loop
+    waited for data. All 0 at the first step.
+    """
+
+    rate: float = 0.0
+    left: float = 0.0
+    data: float = 0.0
+
+
+class Timer:
+    """Reads the pace off the steps of a run."""
 
     def __init__(self) -> None:
-        self._from: tuple[int, int, float] | None = None
+        self._stage = -1
 
-    def read(self, report: StepReport) -> tuple[float, float]:
-        """(steps per second, seconds left in this stage); zeros at the first step."""
+    def read(self, report: StepReport) -> Pace:
+        """The pace up to this step."""
         now = time.monotonic()
-        if self._from is None or self._from[0] != report.index:
-            self._from = (report.index, report.step, now)  # the first step compiles: not counted
-            return 0.0, 0.0
-        rate = (report.step - self._from[1]) / max(now - self._from[2], 1e-9)
-        return rate, (report.steps - report.step) / max(rate, 1e-9)
+        if self._stage != report.index:
+            self._stage, self._first, self._began, self._data = report.index, report.step, now, 0.0
+            return Pace()
+        self._data += report.metrics.get("data_seconds", 0.0)
+        took = max(now - self._began, 1e-9)
+        rate = (report.step - self._first) / took
+        return Pace(rate, (report.steps - report.step) / max(rate, 1e-9), self._data / took)
 
 
-def describe_step(report: StepReport, rate: float, left: float) -> str:
-    """ "align 12/20  loss 2.345  accuracy 0.61  3.2 steps/s  2 s left"."""
+def describe_step(report: StepReport, pace: Pace) -> str:
+    """ "align 12/20  loss 2.345  accuracy 0.61  3.2 steps/s  waits 1% for data  2 s left"."""
     text = f"{report.name} {report.step}/{report.steps}  loss {report.metrics['loss']:.3f}"
     if "accuracy" in report.metrics:
         text += f"  accuracy {report.metrics['accuracy']:.3f}"
-    if rate:
-        text += f"  {rate:.1f} steps/s  {left:.0f} s left"
+    if pace.rate:
+        text += f"  {pace.rate:.1f} steps/s  waits {min(pace.data, 1):.0%} for data"
+        text += f"  {pace.left:.0f} s left"
     return text
 
 
@@ -90,7 +105,7 @@ class Lines:
     """A line now and then: the first and last step of a stage, and one each `every` seconds."""
 
     def __init__(self, every: float = 5.0) -> None:
-        self._every, self._last, self._pace = every, 0.0, Pace()
+        self._every, self._last, self._timer = every, 0.0, Timer()
 
     def say(self, text: str) -> None:
         """Prints a line."""
@@ -104,11 +119,11 @@ class Lines:
 
     def step(self, report: StepReport) -> None:
         """Prints a step if it is time."""
-        rate, left = self._pace.read(report)
+        pace = self._timer.read(report)
         due = time.monotonic() - self._last > self._every
         if due or report.step in (1, report.steps):
             self._last = time.monotonic()
-            self.say(describe_step(report, rate, left))
+            self.say(describe_step(report, pace))
 
     def close(self) -> None:
         """Has nothing to end."""
@@ -123,7 +138,7 @@ class Bar:
         self._progress = Progress(TextColumn("{task.description}"), BarColumn(bar_width=24))
         self._progress.start()
         self._tasks: dict[str, Any] = {}
-        self._pace = Pace()
+        self._timer = Timer()
 
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
@@ -135,7 +150,7 @@ class Bar:
 
     def step(self, report: StepReport) -> None:
         """Moves the bar of a stage."""
-        text = describe_step(report, *self._pace.read(report))
+        text = describe_step(report, self._timer.read(report))
         self._show(f"{report.index} {report.name}", text, report.step, report.steps)
 
     def _show(self, key: str, text: str, done: int, total: int) -> None:

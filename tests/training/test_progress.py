@@ -1,6 +1,6 @@
 """The lines that a person reads where there is no terminal."""
 
-from fewvid.training.progress import Bar, Lines, StepReport, describe_step
+from fewvid.training.progress import Bar, Lines, Pace, StepReport, Timer, describe_step
 
 
 def report(step, index=0):
@@ -8,9 +8,22 @@ def report(step, index=0):
 
 
 def test_describe_step():
-    assert describe_step(report(12), 3.21, 2.5) == (
-        "align 12/20  loss 2.346  accuracy 0.500  3.2 steps/s  2 s left"
+    assert describe_step(report(12), Pace(3.21, 2.5, 0.014)) == (
+        "align 12/20  loss 2.346  accuracy 0.500  3.2 steps/s  waits 1% for data  2 s left"
     )
+
+
+def test_the_pace_leaves_the_first_step_out(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("fewvid.training.progress.time.monotonic", lambda: now[0])
+    timer = Timer()
+    assert timer.read(report(1)) == Pace()  # it has compiled
+    for step in (2, 3):
+        now[0] += 2.0
+        waited = {"data_seconds": 0.5, **report(step).metrics}
+        pace = timer.read(StepReport("align", 0, 2, step, 20, waited))
+    assert pace == Pace(0.5, 34.0, 0.25)
+    assert timer.read(report(1, index=1)) == Pace()
 
 
 def test_first_and_last_step_have_a_line(capsys):
