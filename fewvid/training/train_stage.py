@@ -34,6 +34,7 @@ from fewvid.parallel.mesh import (
     replicated,
     rows_here,
 )
+from fewvid.parallel.paths import flatten
 from fewvid.parallel.sharding import place, shardings
 from fewvid.training import keeps, lora
 from fewvid.training import trainable as subtree
@@ -68,7 +69,9 @@ def train_stage(
     model, tokenizer = model_directory.read_config(start), model_directory.load_tokenizer(start)
     key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
     shapes = jax.eval_shape(lambda: lvlm.init(model, jax.random.key(0)))
-    params = onto_mesh.load(start, shardings(mesh, shapes, report=lambda _: None))
+    # What no row of trains keeps its 16 bits, if it is stored so: it is only ever multiplied with.
+    still = flatten(shapes).keys() - plan.trainable.keys()
+    params = onto_mesh.load(start, shardings(mesh, shapes, report=lambda _: None), still)
     layout = shardings(mesh, lora.grown(shapes, stage.lora), report=shown.say)
     params = lora.begun(params, layout, stage.lora, jax.random.fold_in(key, LORA))
     chat = chat_for(tokenizer)

@@ -68,3 +68,13 @@ def test_what_does_not_fit_is_named(directory, layout):
     save_file(arrays, file)
     with pytest.raises(UserError, match=f"missing {gone}"):
         onto_mesh.load(directory, layout)
+
+
+def test_what_is_asked_for_stays_in_its_16_bits(directory, layout):
+    path = "decoder/layers/attention_q/kernel"
+    wanted = flatten(model_directory.load_weights(directory)[1])
+    found = flatten(onto_mesh.load(directory, layout, {path}))
+    assert {name: leaf.dtype for name, leaf in found.items() if leaf.dtype != np.float32} == {
+        path: jax.numpy.bfloat16
+    }
+    np.testing.assert_array_equal(found[path].astype(np.float32), wanted[path])
