@@ -89,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
     expected = bool(wanted.expects) and not there  # the model that it starts from is yet to come
     model = model_of(wanted.expects, "config.expects") if expected else model_config(wanted)
     sizes = wanted.mesh
-    mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, topologies.devices(topology))
+    mesh = make_mesh(
+        sizes.data, sizes.fsdp, sizes.tensor, topologies.devices(topology), sizes.slice
+    )
     shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
     plans = make_plan(wanted.stages, model, shapes, mesh)
     if args.search:
