@@ -116,7 +116,7 @@ def forecast(
             begun = time.perf_counter()
             made = compiled(part.traced, topology.platform)
             seconds = time.perf_counter() - begun
-            links = sent(made.text) if made.text else {}
+            links = sent(made.text, mesh.shape["slice"], mesh.size) if made.text else {}
         times = asked.tokens - 1 if part.name == TOKEN else 1
         made_of: dict[str, Any] = {"temporaries": made.temporaries, "refused": made.refused}
         at = None if made.refused else _estimate(cost, links, topology, mesh, dtype)
@@ -188,7 +188,8 @@ def _estimate(
         useful=cost.flops / topology.chips,
         done=cost.flops / topology.chips,
         memory=cost.memory / topology.chips + weights * a_chip,
-        links=sum(each.bytes for each in links.values()) * a_chip,
+        links=sum(each.bytes - each.dcn for each in links.values()) * a_chip,
+        dcn=sum(each.dcn for each in links.values()) * a_chip,
     )
     return roofline.estimate(load, topology.chip)
 

@@ -1,9 +1,9 @@
 """Which devices take part in a collective together, as HLO text has it in three ways.
 
-  replica_groups={{0,1},{2,3}}                      by name
-  replica_groups=[2,2]<=[2,2]T(1,0)                 rows of a range, shaped and transposed
-  replica_groups=mesh['a'=2,'b'=2] {'b'}            along axes; sub-axes as 'a':(1)2, and the order
-                                                    of devices where it is none: device_ids=(...)
+replica_groups={{0,1},{2,3}}                      by name
+replica_groups=[2,2]<=[2,2]T(1,0)                 rows of a range, shaped and transposed
+replica_groups=mesh['a'=2,'b'=2] {'b'}            along axes; sub-axes as 'a':(1)2, and the order
+                                                  of devices where it is none: device_ids=(...)
 """
 
 from __future__ import annotations
