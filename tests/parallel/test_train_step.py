@@ -101,8 +101,16 @@ STAGES = [
 ]
 
 
+@pytest.fixture
+def quickly():
+    """Compiling is most of what these take, and how well is of no interest."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_two_slices_equal_one_device_in_each_stage(params, stage):
+def test_two_slices_equal_one_device_in_each_stage(params, stage, quickly):
     given = {"steps": 1, "patterns": stage.trainable}
     one, params_of_one, _ = take_steps(make_mesh(devices=jax.devices()[:1]), params, **given)
     for sides in ((1, 2, 2), (2, 2, 1)):
