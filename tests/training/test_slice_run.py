@@ -52,6 +52,8 @@ def test_a_checkpoint_goes_on_over_other_slices(tmp_path):
     one, found = stored(through), stored(last)
     assert one.keys() == found.keys()
     for path, value in one.items():
+        if path == "adapter/k/bias":  # whose gradient is 0 by nature: Adam makes steps of rounding
+            continue
         np.testing.assert_allclose(found[path], value, atol=1e-5, err_msg=path)
     begun = stored(tmp_path / "through/start")
     assert max(np.abs(one[path] - begun[path]).max() for path in one) > 1e-3
