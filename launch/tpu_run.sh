@@ -30,6 +30,8 @@ log a host. The same command again resumes it.
 
   --tpu NAME, --zone Z    the slice;  --project P  (default: gcloud's own)
   --type T                what to create, such as v5litepod-256
+  --slices N              so many of them, joined by the data-centre network (default 1), named
+                          NAME-0, NAME-1 and so on; train with --config.mesh.slice=N
   --runtime V             its software (default: by the type)
   --spot                  cheap, and may be taken away
   --wait MINUTES          how long it may stay in the queue (default 1440)
@@ -45,9 +47,9 @@ No real TPU slice has run this yet; its tests play gcloud and every state of a s
 USAGE
 }
 
-action=start tpu='' zone='' project='' type='' runtime='' spot='' wait_minutes=1440
+action=start tpu='' zone='' project='' type='' runtime='' spot='' wait_minutes=1440 slices=1 only=''
 names=() retries=0 poll=30 grace=120 folder=fewvid-run worker=all lines=20 follow='' arguments=()
-hosts=0
+hosts=0 type_there='' about_node='state,acceleratorType,networkEndpoints.len()'
 extra='jax[tpu]'         # what the requirements need on these hosts
 processes='env FEWVID_PROCESSES=auto' # JAX finds the other hosts of a slice by itself
 
@@ -60,7 +62,7 @@ while [ $# -gt 0 ]; do
         --spot) spot=yes && shift && continue ;;
         --follow) follow=follow && shift && continue ;;
         --) shift && arguments=("$@") && break ;;
-        --tpu | --zone | --project | --type | --runtime | --wait | --env | --retries | --poll | --grace | --dir | --worker | --lines) ;;
+        --tpu | --zone | --project | --type | --runtime | --wait | --env | --retries | --poll | --grace | --dir | --worker | --lines | --slices) ;;
         *) fail "got '$flag', wanted a flag of launch/tpu_run.sh --help, or -- before the fewvid command" ;;
     esac
     [ $# -ge 2 ] || fail "$flag needs a value"
@@ -77,6 +79,7 @@ while [ $# -gt 0 ]; do
         --poll) whole_number "$flag" "$2" 0 && poll=$2 ;;
         --grace) whole_number "$flag" "$2" 0 && grace=$2 ;;
         --worker) whole_number "$flag" "$2" 0 && worker=$2 ;;
+        --slices) whole_number "$flag" "$2" 1 && slices=$2 ;;
         --lines) whole_number "$flag" "$2" 0 && lines=$2 ;;
     esac
     shift 2
@@ -98,9 +101,10 @@ if [ -n "$type" ] && [ -z "$runtime" ]; then
     esac
 fi
 
-on_all() { tpus tpu-vm ssh "--worker=$worker" --quiet "--command=$1"; }
-send() {
-    run gcloud compute tpus tpu-vm scp "$@" "$tpu:$folder/inbox/" \
+on_all() { each_slice tpus tpu-vm ssh "--worker=$worker" --quiet "--command=$1"; }
+send() { each_slice send_one "$@"; }
+send_one() {
+    run gcloud compute tpus tpu-vm scp "$@" "$member:$folder/inbox/" \
         "--zone=$zone" ${project:+"--project=$project"} --worker=all --quiet </dev/null
 }
 gone() {
@@ -131,12 +135,16 @@ case $action in
         ;;
     status)
         ready
-        dry || say "$tpu is READY ($type_there, $hosts hosts)"
+        dry || say "$tpu is READY ($(of_slices "$type_there"), $hosts hosts)"
         asked "$(remote state)" "asking for the state"
         ;;
     logs)
         ready
         if [ -n "$follow" ] && [ "$worker" = all ]; then worker=0; fi
+        if [ "$slices" -gt 1 ] && [ "$worker" != all ] && ! dry; then # hosts are counted through
+            [ "$worker" -lt "$hosts" ] || fail "--worker is $worker, and $tpu has $hosts hosts, from 0"
+            only=$tpu-$((worker / (hosts / slices))) worker=$((worker % (hosts / slices)))
+        fi
         on_all "$(remote logs "$lines" $follow)"
         ;;
     stop)

@@ -2,6 +2,8 @@
 
   python -m fewvid plan --config configs/instruct.py:vicuna_7b --topology v5e:16x16
   python -m fewvid plan --config configs/s3_iv.py:tiny --topology cpu:8 --config.mesh.fsdp=4
+  python -m fewvid plan --config configs/instruct.py:vicuna_7b --topology 2xv5e:8x16 \
+    --config.mesh.slice=2
 
 The step of each stage is compiled for the slice (v4, v5e, v5p, v6e: by libtpu, which needs no TPU;
 cpu:N: by N made-up devices) with nothing of the model allocated; for a GPU (gpu:h200x8) all is by
@@ -42,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", required=True, metavar="FILE[:ARG]", help="such as configs/s3_iv.py:vicuna_7b"
     )
     parser.add_argument(
-        "--topology", required=True, help="v5e:16x16, v5p:4x4x8, cpu:8, gpu:h200x8 and the like"
+        "--topology",
+        required=True,
+        help="v5e:16x16, v5p:4x4x8, cpu:8, gpu:h200x8 and the like; 2xv5e:16x16: two slices",
     )
     parser.add_argument(
         "--search", action="store_true", help="try meshes, rows a chip and remat by formulas alone"
@@ -89,7 +93,9 @@ def run(args: argparse.Namespace) -> int:
     expected = bool(wanted.expects) and not there  # the model that it starts from is yet to come
     model = model_of(wanted.expects, "config.expects") if expected else model_config(wanted)
     sizes = wanted.mesh
-    mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, topologies.devices(topology))
+    slices = topology.slices if args.search else sizes.slice
+    mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, topologies.devices(topology), slices)
+    topologies.check_slices(topology, mesh.shape["slice"])
     shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
     plans = make_plan(wanted.stages, model, shapes, mesh)
     if args.search:

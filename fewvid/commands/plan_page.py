@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fewvid.parallel.mesh import said_of
 from fewvid.parallel.topology import Topology
 from fewvid.training.forecast import Forecast
 from fewvid.training.plan import StagePlan
@@ -15,7 +16,7 @@ FEW = 5  # settings of a search that are shown
 
 def page(found: Forecast, topology: Topology, mesh: dict[str, int]) -> str:
     """The forecast over the lines of a paragraph."""
-    sides = " ".join(f"{axis}={size}" for axis, size in mesh.items())
+    sides = said_of(mesh, " ")
     parts = f" in {found.accumulate} parts" if found.accumulate > 1 else ""
     lines = [
         f"{found.stage} on {topology.name}: {of(topology.chips, 'chip')}, mesh {sides}",
@@ -86,6 +87,7 @@ def _operations(found: Forecast) -> str:
 def _links(found: Forecast) -> str:
     said = ", ".join(
         f"{kind} {as_bytes(sent.bytes)}"
+        + (f" ({as_bytes(sent.dcn)} of it over DCN)" if sent.dcn else "")
         + (f" in {sent.times}" if found.compile_seconds is not None else "")
         for kind, sent in found.links.items()
     )
@@ -102,19 +104,16 @@ def _times(found: Forecast, topology: Topology) -> list[str]:
         for name, (best, apart) in found.a_day.items()
     )
     best, apart = found.hours
+    dcn = f", DCN {at.dcn:.3g} s" if topology.slices > 1 else ""
     chips = topology.chips
     return [
         line(
             "time",
-            f"compute {at.compute:.3g} s, memory {at.memory:.3g} s, links {at.links:.3g} s: "
-            f"{at.best:.3g} s (MFU {at.mfu_best:.0%}) if they overlap, "
+            f"compute {at.compute:.3g} s, memory {at.memory:.3g} s, links {at.links:.3g} s"
+            f"{dcn}: {at.best:.3g} s (MFU {at.mfu_best:.0%}) if they overlap, "
             f"{at.apart:.3g} s (MFU {at.mfu_apart:.0%}) if not",
         ),
-        line(
-            "",
-            f"at {chip.flops / 1e12:.0f} TFLOP/s, {chip.hbm_rate / 1e9:.0f} GB/s of memory and "
-            f"{chip.link_rate / 1e9:.0f} GB/s of links a chip, its peaks: a bound, not a forecast",
-        ),
+        line("", peaks(topology)),
         line("a day", day),
         line(
             f"{found.steps} steps",
@@ -122,6 +121,17 @@ def _times(found: Forecast, topology: Topology) -> list[str]:
             "chip-hours",
         ),
     ]
+
+
+def peaks(topology: Topology) -> str:
+    """The figures of a chip that an estimate is counted with."""
+    chip = topology.chip
+    assert chip is not None
+    dcn = f"; between slices {chip.dcn_rate / 1e9:.3g} GB/s of DCN" if topology.slices > 1 else ""
+    return (
+        f"at {chip.flops / 1e12:.0f} TFLOP/s, {chip.hbm_rate / 1e9:.0f} GB/s of memory and "
+        f"{chip.link_rate / 1e9:.0f} GB/s of links{dcn} a chip, its peaks: a bound, not a forecast"
+    )
 
 
 def line(name: str, said: str) -> str:

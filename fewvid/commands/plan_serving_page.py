@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from fewvid.commands.plan_page import GIB, as_bytes, as_flops, line, many, of
+from fewvid.commands.plan_page import GIB, as_bytes, as_flops, line, many, of, peaks
 from fewvid.inference.forecast import TOKEN, Forecast, PartForecast
+from fewvid.parallel.mesh import said_of
 from fewvid.parallel.roofline import DAY
 from fewvid.parallel.topology import Topology
 
 
 def page(found: Forecast, topology: Topology, mesh: dict[str, int]) -> str:
     """The forecast over the lines of a paragraph."""
-    sides = " ".join(f"{axis}={size}" for axis, size in mesh.items())
+    sides = said_of(mesh, " ")
     asked = found.asked
     clips = f"{of(asked.rows, 'clip')} of {of(asked.frames, 'frame')}"
     said = f"{clips}, {asked.keep} tokens kept of each, prompts of {found.prompt} ids, answers of "
@@ -76,13 +77,7 @@ def _times(found: Forecast, topology: Topology) -> list[str]:
     else:
         lines.append(line("time", f"{best:.3g} to {apart:.3g} s"))
     lines.append(line("a day", f"{day[0]} to {day[1]} clips"))
-    lines.append(
-        line(
-            "",
-            f"at {chip.flops / 1e12:.0f} TFLOP/s, {chip.hbm_rate / 1e9:.0f} GB/s of memory and "
-            f"{chip.link_rate / 1e9:.0f} GB/s of links a chip, its peaks: a bound, not a forecast",
-        )
-    )
+    lines.append(line("", peaks(topology)))
     return lines
 
 

@@ -1,7 +1,7 @@
 """The parts of an answer traced for devices that need not be there, and what they hold.
 
 They are the jitted functions that users run (`parts`, `generate`), on shapes with shardings: rows
-over `data` and `fsdp`, weights by the one table of `parallel.sharding`, heads of the cache over
+over all axes but `tensor`, weights by the one table of `parallel.sharding`, heads of the cache over
 `tensor`. Nothing of the model is ever allocated.
 """
 

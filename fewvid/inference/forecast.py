@@ -24,7 +24,7 @@ from fewvid.models.config import LvlmConfig, candidates
 from fewvid.parallel import roofline
 from fewvid.parallel.ahead import Compiled, compiled
 from fewvid.parallel.collectives import Sent, sent
-from fewvid.parallel.mesh import batch_rows
+from fewvid.parallel.mesh import batch_rows, rows_said
 from fewvid.parallel.topology import Topology
 
 WHATS = ("encode", "generate")
@@ -116,7 +116,7 @@ def forecast(
             begun = time.perf_counter()
             made = compiled(part.traced, topology.platform)
             seconds = time.perf_counter() - begun
-            links = sent(made.text) if made.text else {}
+            links = sent(made.text, mesh.shape["slice"], mesh.size) if made.text else {}
         times = asked.tokens - 1 if part.name == TOKEN else 1
         made_of: dict[str, Any] = {"temporaries": made.temporaries, "refused": made.refused}
         at = None if made.refused else _estimate(cost, links, topology, mesh, dtype)
@@ -134,8 +134,8 @@ def forecast(
 def _check(what: str, config: LvlmConfig, asked: Asked, mesh: Mesh) -> None:
     if asked.rows % batch_rows(mesh):
         raise UserError(
-            f"--rows {asked.rows} does not divide over data={mesh.shape['data']} x "
-            f"fsdp={mesh.shape['fsdp']}; make it a multiple of {batch_rows(mesh)}"
+            f"--rows {asked.rows} does not divide over {rows_said(mesh)}; make it a multiple of "
+            f"{batch_rows(mesh)}"
         )
     needed, most = asked.prompt(config) + asked.tokens, config.decoder.max_length
     if what == "generate" and needed > most:
@@ -188,7 +188,8 @@ def _estimate(
         useful=cost.flops / topology.chips,
         done=cost.flops / topology.chips,
         memory=cost.memory / topology.chips + weights * a_chip,
-        links=sum(each.bytes for each in links.values()) * a_chip,
+        links=sum(each.bytes - each.dcn for each in links.values()) * a_chip,
+        dcn=sum(each.dcn for each in links.values()) * a_chip,
     )
     return roofline.estimate(load, topology.chip)
 
@@ -228,8 +229,8 @@ def _links(
     part: Part, cost: Cost, config: LvlmConfig, asked: Asked, mesh: Mesh, dtype: Any
 ) -> dict[str, Sent]:
     """What leaves a device in a call, by formula: weights gathered, activations summed."""
-    size, (data, fsdp, tensor) = jnp.dtype(dtype).itemsize, mesh.shape.values()
-    rows, found = asked.rows // (data * fsdp), {}
+    size, tensor, fsdp = jnp.dtype(dtype).itemsize, mesh.shape["tensor"], mesh.shape["fsdp"]
+    rows, found = asked.rows // batch_rows(mesh), {}
     if fsdp > 1 and cost.weights:
         found["all-gather"] = Sent(1, int(size * cost.weights / tensor * (fsdp - 1) / fsdp))
     of = {"prompt": asked.prompt(config), TOKEN: 1}

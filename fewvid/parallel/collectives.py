@@ -2,6 +2,11 @@
 
 The text has a loop's body once; here it counts as often as the loop turns. On TPU one collective
 may be drawn out over several fusions, which then share its channel and count as one.
+
+Of a program over several slices of TPUs the text is that of one slice, and what goes to the others
+is sent by way of the hosts, to Megascale, which says what kind of collective it is. Elsewhere
+a group may have devices of several slices: it is counted as Megascale does it, with a part of the
+data for each device to exchange with its like in the other slices.
 """
 
 from __future__ import annotations
@@ -11,6 +16,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from fewvid.parallel.replica_groups import groups, pairs, spans
+
 KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 BYTES = {"pred": 1, "bf16": 2, "f16": 2, "f32": 4, "f64": 8}
 HEADER = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$")
@@ -18,48 +25,66 @@ INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\(")
 ARRAY = re.compile(r"\b([a-z]+\d*)[a-z0-9]*\[([\d,]*)\]")
 CALLED = re.compile(r"(?:calls|to_apply|body|true_computation|false_computation)=%?([\w.\-]+)")
 BRANCHES = re.compile(r"(?:branch_computations|called_computations)=\{([^}]*)\}")
+ACROSS = re.compile(r'_xla_megascale_transfer_type="(\w+)"')
+ONE_TO_ONE = "one-to-one"  # what Megascale calls a permute
 FUSED_SCATTER = "all-reduce-scatter"  # what a TPU program calls a reduce-scatter
 
 
 @dataclass(frozen=True)
 class Sent:
-    """times: how often in a step; bytes: that leave one device for it, over all those times."""
+    """times: how often in a step; bytes: that leave one device for it, over all those times;
+    dcn: those of them that go to other slices.
+    """
 
     times: int = 0
     bytes: int = 0
+    dcn: int = 0
 
     def __add__(self, other: Sent) -> Sent:
-        return Sent(self.times + other.times, self.bytes + other.bytes)
+        return Sent(self.times + other.times, self.bytes + other.bytes, self.dcn + other.dcn)
+
+
+@dataclass(frozen=True)
+class _Program:
+    """devices: that the text is of; slices: of the mesh; a_slice: devices of one."""
+
+    devices: int
+    slices: int
+    a_slice: int
 
 
 @dataclass
 class _Computation:
-    own: dict[str, tuple[str, int]] = field(default_factory=dict)  # channel -> (kind, bytes)
+    own: dict[str, tuple[str, Sent]] = field(default_factory=dict)  # channel -> (kind, of once)
     fused: list[str] = field(default_factory=list)
     called: list[tuple[str, int]] = field(default_factory=list)  # (name, how often)
 
 
-def sent(text: str) -> dict[str, Sent]:
+def sent(text: str, slices: int = 1, devices: int | None = None) -> dict[str, Sent]:
     """{kind: Sent} of a step, for the kinds that the program has.
+
+    slices: that its mesh has, whose devices are neighbours in it; devices: of the mesh, where the
+    text may be of one slice.
 
     A device of n sends, by rings, (n - 1) / n of an all-gather's result or of what a
     reduce-scatter or an all-to-all takes, twice that of what an all-reduce takes, and all of a
     permute. Every branch of a conditional is counted.
     """
-    computations, entry = _read(text)
+    computations, entry = _read(text, slices, devices)
     total: dict[str, Sent] = {}
 
-    def gather(name: str, found: dict[str, tuple[str, int]]) -> None:
+    def gather(name: str, found: dict[str, tuple[str, Sent]]) -> None:
         here = computations[name]
         found.update(here.own)
         for inner in here.fused:
             gather(inner, found)
 
     def walk(name: str, times: int) -> None:
-        found: dict[str, tuple[str, int]] = {}
+        found: dict[str, tuple[str, Sent]] = {}
         gather(name, found)
-        for kind, size in found.values():
-            total[kind] = total.get(kind, Sent()) + Sent(times, times * size)
+        for kind, once in found.values():
+            all_of = Sent(times, times * once.bytes, times * once.dcn)
+            total[kind] = total.get(kind, Sent()) + all_of
         for inner, often in computations[name].called:
             walk(inner, times * often)
 
@@ -67,12 +92,13 @@ def sent(text: str) -> dict[str, Sent]:
     return {kind: total[kind] for kind in KINDS if kind in total}
 
 
-def _read(text: str) -> tuple[dict[str, _Computation], str]:
+def _read(text: str, slices: int, devices: int | None) -> tuple[dict[str, _Computation], str]:
     bodies = dict(_bodies(text))
     everyone = re.search(r"num_partitions=(\d+)", text)
-    devices = int(everyone[1]) if everyone else 1
+    here = int(everyone[1]) if everyone else 1
+    about = _Program(here, slices, (devices or here) // slices)
     computations = {
-        name: _computation(name, lines, bodies, devices) for name, lines in bodies.items()
+        name: _computation(name, lines, bodies, about) for name, lines in bodies.items()
     }
     entry = next(line for line in text.splitlines() if line.startswith("ENTRY"))
     found = HEADER.match(entry)
@@ -93,7 +119,7 @@ def _bodies(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _computation(
-    name: str, lines: list[str], bodies: dict[str, list[str]], devices: int
+    name: str, lines: list[str], bodies: dict[str, list[str]], about: _Program
 ) -> _Computation:
     here = _Computation()
     for line in lines:
@@ -102,14 +128,24 @@ def _computation(
         label, kind, code = found[1], found[2], found[3]
         collective = code.removesuffix("-start")
         if collective in KINDS:
+            together = groups(line, about.devices)
+            group = len(together[0])
             if collective == "all-reduce" and name.lstrip("%").startswith(FUSED_SCATTER):
                 size = _size(kind, False)
-                collective, size = "reduce-scatter", size // max(_group(line, devices), 1)
+                collective, size = "reduce-scatter", size // group
             else:
                 size = _size(kind, code != collective)
-            channel = re.search(r"channel_id=(\d+)", line)
-            key = channel[1] if channel else f"{name}/{label}"
-            here.own[key] = (collective, _leaving(collective, size, _group(line, devices)))
+            if collective == "collective-permute":
+                together = pairs(line)
+            over = spans(together, about.a_slice)
+            whole = _leaving(collective, size, group)
+            here.own[_key(name, label, line)] = (
+                collective,
+                Sent(1, whole, _to_other_slices(collective, whole, group, over)),
+            )
+        elif code == "send" and (across := ACROSS.search(line)):
+            collective, size = _across(across[1], kind, about.slices)
+            here.own[f"dcn/{_key(name, label, line)}"] = (collective, Sent(1, size, size))
         elif code == "fusion":
             here.fused += CALLED.findall(line)
         elif code == "while":
@@ -152,16 +188,24 @@ def _bytes_of(dtype: str) -> int:
     return max(1, int(bits[0]) // 8) if bits else 1
 
 
-def _group(line: str, devices: int) -> int:
-    """How many devices take part together."""
-    if axes := re.search(r"replica_groups=mesh\[([^\]]*)\] *\{([^}]*)\}", line):
-        sides = dict(re.findall(r"'(\w+)'=(\d+)", axes[1]))
-        return math.prod(int(sides[axis]) for axis in re.findall(r"'(\w+)'", axes[2]))
-    if iota := re.search(r"replica_groups=\[(\d+),(\d+)\]<=", line):
-        return int(iota[2])
-    if first := re.search(r"replica_groups=\{\{([\d,]+)\}", line):
-        return len(first[1].split(","))
-    return devices
+def _key(name: str, label: str, line: str) -> str:
+    """What an instruction is counted once by: its channel, or where it stands."""
+    channel = re.search(r"channel_id=(\d+)", line)
+    return channel[1] if channel else f"{name}/{label}"
+
+
+def _across(said: str, kind: str, slices: int) -> tuple[str, int]:
+    """The kind of collective that Megascale makes of a buffer, and the bytes that leave by DCN."""
+    collective = said.lower().replace("_", "-")
+    buffers = kind.replace("u32[]", "").replace("token[]", "")
+    size = _size(buffers, False)
+    if collective == ONE_TO_ONE:
+        return "collective-permute", size
+    if collective not in KINDS:
+        raise ValueError(f"a program sends by {said}, which is no collective known here")
+    if collective == "all-gather":
+        return collective, size * (slices - 1)
+    return collective, (2 if collective == "all-reduce" else 1) * size * (slices - 1) // slices
 
 
 def _leaving(kind: str, result: int, group: int) -> int:
@@ -170,3 +214,18 @@ def _leaving(kind: str, result: int, group: int) -> int:
     if kind == "reduce-scatter":
         return result * (group - 1)  # the result is 1 / n of what goes in
     return (2 if kind == "all-reduce" else 1) * result * (group - 1) // group
+
+
+def _to_other_slices(kind: str, leaving: int, group: int, over: int) -> int:
+    """Of what leaves a device for a group that goes over several slices, what goes by DCN.
+
+    With n devices of s slices: of n - 1 parts of the data s - 1, each to one of its like; of an
+    all-to-all all that is for other slices.
+    """
+    if over == 1:
+        return 0
+    if kind == "collective-permute":
+        return leaving
+    if kind == "all-to-all":
+        return leaving * (group - group // over) // (group - 1)
+    return leaving * (over - 1) // (group - 1)

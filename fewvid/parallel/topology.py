@@ -1,4 +1,5 @@
-"""Chips that need not be there, by name: `v5e:16x16`, `cpu:8`, `gpu:h200x8`.
+"""Chips that need not be there, by name: `v5e:16x16`, `cpu:8`, `gpu:h200x8`; `2xv5e:16x16` are two
+slices of TPUs that DCN joins, `2xgpu:h200x8` two hosts of GPUs that a network joins.
 
 A TPU slice is libtpu's to describe, which compiles for it on any machine; CPU devices are made up
 by XLA; of GPUs there are the figures alone, as only a GPU compiles for a GPU.
@@ -6,6 +7,7 @@ by XLA; of GPUs there are the figures alone, as only a GPU compiles for a GPU.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import math
 import os
@@ -34,29 +36,48 @@ QUIET = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # no chip is touched, so two plans do not disturb each other
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
+SEVERAL = re.compile(r"([1-9]\d{0,3})x([a-z].*)")
+MOST_CPUS = 4096
 INSTALL = 'pip install "jax[tpu]=={version}"'
 
 
 @dataclass(frozen=True)
 class Topology:
-    """chips of one kind. platform: tpu, cpu or gpu; chip: its figures, None where it has none."""
+    """chips of one kind, in all slices together. platform: tpu, cpu or gpu; chip: its figures, None
+    where it has none.
+    """
 
     name: str
     platform: str
     chips: int
     chip: Chip | None
+    slices: int = 1
 
 
 def find(name: str) -> Topology:
     """The topology of that name. Raises UserError that says which there are."""
+    several = SEVERAL.fullmatch(name)
+    if several is None:
+        return _one(name)
+    slices, one = int(several[1]), _one(several[2])
+    if slices == 1:
+        return one
+    chips = slices * one.chips
+    if one.platform == "cpu" and chips > MOST_CPUS:
+        raise UserError(f"--topology {name} has {chips} devices, wanted {MOST_CPUS} at most")
+    return dataclasses.replace(one, name=name, chips=chips, slices=slices)
+
+
+def _one(name: str) -> Topology:
     kind, colon, shape = name.partition(":")
     if kind not in KINDS or not colon:
         raise UserError(
-            f"--topology is {name!r}, wanted one such as {', '.join(KINDS.values())}."
+            f"--topology is {name!r}, wanted one such as {', '.join(KINDS.values())}, or "
+            f"several slices as 2x{KINDS['v5e']}."
             f"{closest(kind, KINDS)}"
         )
     if kind == "cpu":
-        return Topology(name, "cpu", _count(name, shape, 4096), None)
+        return Topology(name, "cpu", _count(name, shape, MOST_CPUS), None)
     if kind == "gpu":
         model, _, count = shape.rpartition("x")
         if model not in GPUS:
@@ -96,17 +117,34 @@ def devices(topology: Topology) -> Sequence[Any]:
     return _tpu(topology) if topology.platform == "tpu" else _cpu(topology.chips)
 
 
+def check_slices(topology: Topology, slices: int) -> None:
+    """Raises UserError where a mesh of so many slices is not one over the topology.
+
+    CPU devices that are not named as several slices may be parted as one likes.
+    """
+    if slices != topology.slices and (topology.platform, topology.slices) != ("cpu", 1):
+        has = "is one slice" if topology.slices == 1 else f"has {topology.slices} slices"
+        raise UserError(
+            f"--topology {topology.name} {has}, and the mesh has slice={slices}: give "
+            f"--config.mesh.slice={topology.slices}, or name what has so many, as "
+            f"2x{KINDS.get(topology.platform, KINDS['v5e'])}"
+        )
+
+
 def _tpu(topology: Topology) -> Sequence[Any]:
     import jax
     from jax.experimental import topologies
 
+    of_one = _one(topology.name.partition("x")[2]) if topology.slices > 1 else topology
     if importlib.util.find_spec("libtpu") is None:
         raise UserError(
             f"--topology {topology.name} needs libtpu, which compiles for TPUs on any machine: "
             f"{INSTALL.format(version=jax.__version__)}"
         )
     try:
-        found = topologies.get_topology_desc(platform="tpu", topology_name=topology.name)
+        found = topologies.get_topology_desc(
+            platform="tpu", topology_name=of_one.name, num_slices=topology.slices
+        )
     except RuntimeError as error:
         raise UserError(f"--topology {topology.name}: libtpu has no such slice: {error}") from None
     return found.devices

@@ -1,9 +1,9 @@
 """Temporaries and traffic of a step where no compiler can say: from shapes alone.
 
 For chips that this machine cannot compile for, and to search. It takes weights to be gathered layer
-by layer over `fsdp`, their gradients to be scattered there and summed over `data`, and activations
-to be summed over `tensor` four times a layer; of encoder, adapter and decoder each has the memory
-to itself in its turn. Beside compiled programs see docs/pods.md.
+by layer over `fsdp`, their gradients to be scattered there and summed over `data` and `slice`, and
+activations to be summed over `tensor` four times a layer; of encoder, adapter and decoder each has
+the memory to itself in its turn. Beside compiled programs see docs/pods.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def temporaries(
     """
     c, size, tensor = model.decoder, jnp.dtype(run.compute_dtype).itemsize, mesh["tensor"]
     parts = plan.stage.accumulate
-    rows = plan.shape.batch_size // (mesh["data"] * mesh["fsdp"] * parts)
+    rows = plan.shape.batch_size // (mesh["slice"] * mesh["data"] * mesh["fsdp"] * parts)
     frames, length = rows * plan.shape.frames, plan.shape.length
     projected = (2 * c.heads + 2 * c.kv_heads) * c.head_dim + 3 * c.mlp_width
     inside = (projected + 4 * c.width) // tensor
@@ -80,7 +80,8 @@ def links(
 ) -> dict[str, Sent]:
     """What leaves one chip in a step, by kind. counted: weights (that train, in all) by part."""
     size = jnp.dtype(run.compute_dtype).itemsize
-    fsdp, data, tensor = mesh["fsdp"], mesh["data"], mesh["tensor"]
+    fsdp, tensor, slices = mesh["fsdp"], mesh["tensor"], mesh["slice"]
+    copies = slices * mesh["data"]
     size_of_all = size * plan.stage.accumulate  # each part of a batch gathers and sums anew
     found: dict[str, Sent] = {}
     moving = sum(some for some, _ in counted.values()) // tensor
@@ -94,13 +95,15 @@ def links(
         share = (fsdp - 1) / fsdp
         found["all-gather"] = Sent(1, int(size_of_all * gathered * share))
         found["reduce-scatter"] = Sent(1, int(size_of_all * moving * share))
-    summed = 0.0
-    if data > 1:
-        summed += 2 * size_of_all * moving / fsdp * (data - 1) / data
+    summed = across = 0.0
+    if copies > 1:
+        part = 2 * size_of_all * moving / fsdp / copies
+        summed += part * (copies - 1)
+        across = part * (slices - 1)  # each slice sums its own first, and a copy has a part of it
     if tensor > 1:
-        rows = plan.shape.batch_size // (data * fsdp)
+        rows = plan.shape.batch_size // (copies * fsdp)
         of_layer = size * rows * plan.shape.length * model.decoder.width
         summed += 4 * model.decoder.depth * 2 * of_layer * (tensor - 1) / tensor
     if summed:
-        found["all-reduce"] = Sent(1, int(summed))
+        found["all-reduce"] = Sent(1, int(summed), int(across))
     return found

@@ -18,7 +18,7 @@ CHANGEABLE = (
     r"stages\[\d+\]\.steps",
     r"stages\[\d+\]\.optimizer\.(learning_rate|warmup)",
     r"stages\[\d+\]\.(checkpoint_every|max_bad_fraction|spike|max_skipped)",
-    r"mesh\.(data|fsdp|tensor)",
+    r"mesh\.(slice|data|fsdp|tensor)",
     r"remat",
 )
 WORDS = (

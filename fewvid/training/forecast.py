@@ -87,7 +87,7 @@ def forecast(
         begun = time.perf_counter()
         made = compiled(stage.step.trace(*stage.arguments), topology.platform)
         seconds = time.perf_counter() - begun
-        links = sent(made.text) if made.text else {}
+        links = sent(made.text, sides["slice"], mesh.size) if made.text else {}
     parts = work.of_step(plan, run, model, topology.platform)
     a_chip = mesh.size / topology.chips  # devices: two on v4, one elsewhere
     hbm = int(topology.chip.hbm / a_chip) if topology.chip else None
@@ -100,7 +100,8 @@ def forecast(
             useful=sum(part.useful for part in parts.values()) / topology.chips,
             done=sum(part.done for part in parts.values()) / topology.chips,
             memory=sum(part.memory for part in parts.values()) / topology.chips + moved,
-            links=sum(each.bytes for each in links.values()) * a_chip,
+            links=sum(each.bytes - each.dcn for each in links.values()) * a_chip,
+            dcn=sum(each.dcn for each in links.values()) * a_chip,
         )
         estimate = roofline.estimate(load, topology.chip)
         both = (estimate.best, estimate.apart)
@@ -147,7 +148,7 @@ def _advice(
     """What to change first where a step does not fit; "" where it does."""
     if hbm is None or (not made.refused and held.total + made.temporaries <= hbm):
         return ""
-    over = sides["data"] * sides["fsdp"]
+    over = sides["slice"] * sides["data"] * sides["fsdp"]
     parts = plan.stage.accumulate
     rows = plan.shape.batch_size // (over * parts)
     if held.total > hbm / 2 and sides["data"] > 1:

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from fewvid.data.batches import BatchShape
 from fewvid.errors import UserError, closest
 from fewvid.models.config import LvlmConfig, visual_tokens_per_frame
-from fewvid.parallel.mesh import batch_rows
+from fewvid.parallel.mesh import batch_rows, rows_said
 from fewvid.samplers import SAMPLERS
 from fewvid.training import keeps, lora
 from fewvid.training import trainable as subtree
@@ -72,14 +72,14 @@ def _plan(
             raise UserError(f"optimizer.scale names {part}, which does not train here; take it out")
     if stage.batch_size % batch_rows(mesh):
         raise UserError(
-            f"batch_size {stage.batch_size} does not divide over data={mesh.shape['data']} x "
-            f"fsdp={mesh.shape['fsdp']}; make it a multiple of {batch_rows(mesh)}"
+            f"batch_size {stage.batch_size} does not divide over {rows_said(mesh)}; make it a "
+            f"multiple of {batch_rows(mesh)}"
         )
     if stage.batch_size % (parts := stage.accumulate * batch_rows(mesh)):
         raise UserError(
             f"batch_size {stage.batch_size} does not divide into accumulate={stage.accumulate} "
-            f"parts over data={mesh.shape['data']} x fsdp={mesh.shape['fsdp']}; make it a multiple "
-            f"of {parts}, or set accumulate to a divisor of {stage.batch_size // batch_rows(mesh)}"
+            f"parts over {rows_said(mesh)}; make it a multiple of {parts}, or set "
+            f"accumulate to a divisor of {stage.batch_size // batch_rows(mesh)}"
         )
     if stage.sampler is not None and stage.sampler not in SAMPLERS:
         raise UserError(

@@ -59,7 +59,8 @@ def run(
     SIGTERM, after a checkpoint.
     """
     wanted, workdir = parse(config), Path(workdir).expanduser()
-    mesh = make_mesh(wanted.mesh.data, wanted.mesh.fsdp, wanted.mesh.tensor)
+    sizes = wanted.mesh
+    mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, slices=sizes.slice)
     silent = on_step or not hosts.leads()
     shown = shown or (Silent() if silent else display())
     with alone_in(workdir) if hosts.leads() else nullcontext():

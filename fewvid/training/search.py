@@ -46,7 +46,11 @@ class Setting:
 
     def flags(self, stage: int) -> str:
         """What to add to the command to plan or train so."""
-        axes = " ".join(f"--config.mesh.{axis}={size}" for axis, size in self.mesh.items())
+        axes = " ".join(
+            f"--config.mesh.{axis}={size}"
+            for axis, size in self.mesh.items()
+            if axis != "slice" or size > 1
+        )
         size = f"'--config.stages[{stage}].batch_size={self.batch_size}'"
         return f"{axes} --config.remat={self.remat} {size}"
 
@@ -63,7 +67,7 @@ def search(
     assert topology.chip is not None
     room = ROOM * topology.chip.hbm * topology.chips / devices
     found = []
-    for mesh in meshes(devices, model):
+    for mesh in meshes(devices, model, topology.slices):
         for rows in (rows for rows in ROWS if rows % plan.stage.accumulate == 0):
             for name in remat.NAMES:
                 one = _setting(plan, run, model, topology, mesh, rows, name, counted)
@@ -72,13 +76,17 @@ def search(
     return sorted(found, key=lambda one: (-one.rate, one.bytes))
 
 
-def meshes(devices: int, model: LvlmConfig) -> Iterator[dict[str, int]]:
-    """Every mesh whose tensor axis divides the heads, and whose sizes but one are powers of 2."""
-    tensor = 1
+def meshes(devices: int, model: LvlmConfig, slices: int = 1) -> Iterator[dict[str, int]]:
+    """Every mesh whose tensor axis divides the heads, and whose sizes but one are powers of 2.
+
+    Of several slices each has the same, so that only gradients go from one to another.
+    """
+    tensor, devices = 1, devices // slices
     while devices % tensor == 0 and model.decoder.kv_heads % tensor == 0:
         data = 1
         while (devices // tensor) % data == 0:
-            yield {"data": data, "fsdp": devices // tensor // data, "tensor": tensor}
+            inside = {"data": data, "fsdp": devices // tensor // data, "tensor": tensor}
+            yield {"slice": slices} | inside
             data *= 2
         tensor *= 2
 
@@ -95,7 +103,7 @@ def _setting(
 ) -> Setting:
     chip = topology.chip
     assert chip is not None
-    size = rows * mesh["data"] * mesh["fsdp"]
+    size = rows * mesh["slice"] * mesh["data"] * mesh["fsdp"]
     shape = dataclasses.replace(plan.shape, batch_size=size)
     plan, run = dataclasses.replace(plan, shape=shape), dataclasses.replace(run, remat=name)
     split = mesh["fsdp"] * mesh["tensor"]
@@ -106,13 +114,14 @@ def _setting(
     links = by_formula.links(plan, run, model, mesh, counted)
     moved = work.weights_moved(plan, run, whole // mesh["tensor"], moving // split)
     parts = work.of_step(plan, run, model, topology.platform).values()
-    a_chip = mesh["data"] * split / topology.chips
+    a_chip = mesh["slice"] * mesh["data"] * split / topology.chips
     at = roofline.estimate(
         roofline.Load(
             useful=sum(part.useful for part in parts) / topology.chips,
             done=sum(part.done for part in parts) / topology.chips,
             memory=sum(part.memory for part in parts) / topology.chips + moved * a_chip,
-            links=sum(each.bytes for each in links.values()) * a_chip,
+            links=sum(each.bytes - each.dcn for each in links.values()) * a_chip,
+            dcn=sum(each.dcn for each in links.values()) * a_chip,
         ),
         chip,
     )

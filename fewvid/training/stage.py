@@ -89,11 +89,14 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class MeshConfig:
-    """Sizes of the mesh's axes; -1 is what the others leave."""
+    """Sizes of the mesh's axes; -1 is what the others leave. slice: of TPUs joined by DCN, or
+    groups of GPU hosts; the other sizes are those of one slice.
+    """
 
     data: int = -1
     fsdp: int = 1
     tensor: int = 1
+    slice: int = 1
 
 
 @dataclass(frozen=True)

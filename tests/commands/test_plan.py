@@ -13,7 +13,7 @@ def test_cpu_devices(planned):
     said, found = planned(*TINY, "--topology", "cpu:8", "--config.mesh.fsdp=4")
     assert "instruct on cpu:8: 8 chips, mesh data=2 fsdp=4 tensor=1" in said
     assert "not estimated: no data sheet" in said
-    assert found["mesh"] == {"data": 2, "fsdp": 4, "tensor": 1}
+    assert found["mesh"] == {"slice": 1, "data": 2, "fsdp": 4, "tensor": 1}
     (stage,) = found["stages"]
     assert stage["fits"]
     held = stage["held"]
@@ -24,6 +24,34 @@ def test_cpu_devices(planned):
     assert stage["temporaries"] >= held["trained"]  # the gradients are there
     assert stage["links"]["all-gather"]["bytes"] > 0
     assert stage["links"]["all-reduce"]["times"] >= 1
+
+
+def test_several_slices(planned):
+    flags = ["--topology", "cpu:8", "--config.mesh.slice=2", "--config.mesh.fsdp=4"]
+    said, found = planned(*TINY, *flags)
+    assert "instruct on cpu:8: 8 chips, mesh slice=2 data=1 fsdp=4 tensor=1" in said
+    (stage,) = found["stages"]
+    # Each slice sums its gradients, and a device sends its piece of them to its like.
+    trained = stage["held"]["trained"]
+    sums = stage["links"]["all-reduce"]
+    assert trained <= sums["dcn"] < 1.2 * trained
+    assert "of it over DCN" in said
+
+
+def test_several_hosts_of_gpus_by_formula(planned):
+    flags = ["plan", "--config", "configs/instruct.py:vicuna_7b", "--topology", "2xgpu:h200x4"]
+    said, found = planned(*flags, "--config.mesh.slice=2")
+    (stage,) = found["stages"]
+    assert found["chips"] == 8
+    crossing = sum(each["dcn"] for each in stage["links"].values())
+    assert stage["links"]["all-reduce"]["dcn"] == crossing
+    # half of float32 weights are their gradients in bfloat16, and of those each piece is sent once
+    assert crossing == pytest.approx(stage["held"]["trained"] / 2, rel=1e-3)
+    assert stage["estimate"]["dcn"] == pytest.approx(crossing / 50e9)
+    assert "between slices 50 GB/s of DCN a chip" in said
+    said, found = planned(*flags, "--search")
+    assert "--config.mesh.slice=2 --config.mesh.data=" in said
+    assert {one["mesh"]["slice"] for one in found["stages"][0]["settings"]} == {2}
 
 
 def test_a_gpu_is_counted_without_a_compiler(planned):
@@ -65,6 +93,15 @@ def test_what_does_not_fit_is_told_what_to_change(planned):
             ["--topology", "cpu:8", "--config.stages[0].batch_size=9"],
             "batch_size 9 does not divide",
         ),
+        (
+            ["--topology", "2xcpu:4"],
+            "--topology 2xcpu:4 has 2 slices, and the mesh has slice=1: give --config.mesh.slice=2",
+        ),
+        (
+            ["--topology", "gpu:h200x8", "--config.mesh.slice=2"],
+            "is one slice, and the mesh has slice=2: give --config.mesh.slice=1, or name what has "
+            "so many, as 2xgpu:h200x8",
+        ),
         (["--topology", "cpu:8", "--json", "/nowhere/plan.json"], "there is no folder /nowhere"),
         (["--topology", "cpu:8", "--config.mehs.data=3"], "no such key"),
     ],
@@ -85,6 +122,22 @@ def test_a_tpu_slice_that_is_not_there(planned):
     assert stage["hbm"] == 16 * 2**30
     assert stage["links"]["all-gather"]["bytes"] > 0
     assert "instruct on v5e:2x4: 8 chips" in said
+
+
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs libtpu: jax[tpu]")
+def test_tpu_slices_that_are_not_there(planned):
+    flags = ["--topology", "2xv5e:2x2", "--config.mesh.slice=2", "--config.mesh.fsdp=4"]
+    said, found = planned(*TINY, *flags)
+    (stage,) = found["stages"]
+    trained = stage["held"]["trained"]
+    # libtpu gives gradients to Megascale in whole tiles, but nothing else
+    assert trained / 2 <= stage["links"]["all-reduce"]["dcn"] < 3 * trained
+    assert (
+        sum(each["dcn"] for each in stage["links"].values())
+        == (stage["links"]["all-reduce"]["dcn"])
+    )
+    assert stage["estimate"]["dcn"] == pytest.approx(stage["links"]["all-reduce"]["dcn"] / 3.125e9)
+    assert "mesh slice=2 data=1 fsdp=4 tensor=1" in said
 
 
 def test_search(planned):

@@ -152,9 +152,9 @@ def test_one_process_is_killed_and_four_go_on(folder, straight):
     wait_for(folder / "four/checkpoints/0-align/2", alone)
     one.kill()
     ended(folder, "four", alone, -signal.SIGKILL)
-    four = start(folder, "four", 4, "--config.mesh.data=2", "--config.mesh.fsdp=2")
+    four = start(folder, "four", 4, "--config.mesh.slice=2", "--config.mesh.fsdp=2")
     ended(folder, "four", four, 0, 0, 0, 0)
-    assert "changed since this run was last started: config.mesh.data: 1 -> 2" in log(
+    assert "changed since this run was last started: config.mesh.slice: 1 -> 2" in log(
         folder, "four"
     )
     same(folder, "four", within=1e-5)

@@ -13,6 +13,7 @@ from fewvid.parallel.mesh import make_mesh
 from fewvid.parallel.paths import flatten
 from fewvid.parallel.sharding import place, shardings
 from fewvid.training import lora as low
+from fewvid.training import recipes
 from fewvid.training import trainable as subtree
 from fewvid.training.loop import to_devices
 from fewvid.training.stage import LoraConfig
@@ -51,9 +52,9 @@ OPTIMIZER = optax.chain(
 LORA, NO_LORA = LoraConfig(rank=4, alpha=8.0), LoraConfig()
 
 
-def take_steps(mesh, params, steps=2, *, lora=NO_LORA, rows=8, **options):
+def take_steps(mesh, params, steps=2, *, lora=NO_LORA, rows=8, patterns=PATTERNS, **options):
     shapes = low.grown(params, lora)
-    chosen = low.trains(subtree.select(params, PATTERNS), shapes, lora)
+    chosen = low.trains(subtree.select(params, patterns), shapes, lora)
     layout = shardings(mesh, shapes, report=pytest.fail)
 
     def loss(params, batch, rng):
@@ -93,6 +94,35 @@ def test_eight_devices_equal_one(params, on_one, sides):
         depth, wide, narrow = kernel.shape
         piece = depth, wide // sides[1], narrow // sides[2]
         assert kernel.addressable_shards[0].data.shape == piece
+
+
+STAGES = [
+    stage(recipes.size("tiny")) for stage in (recipes.align, recipes.pretrain, recipes.instruct)
+]
+
+
+@pytest.fixture
+def quickly():
+    """Compiling is most of what these take, and how well is of no interest."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_two_slices_equal_one_device_in_each_stage(params, stage, quickly):
+    given = {"steps": 1, "patterns": stage.trainable}
+    one, params_of_one, _ = take_steps(make_mesh(devices=jax.devices()[:1]), params, **given)
+    for sides in ((1, 2, 2), (2, 2, 1)):
+        mesh = make_mesh(*sides, slices=2)
+        many, params_of_many, state = take_steps(mesh, params, **given)
+        assert_equal(one, many, params_of_one, params_of_many)
+        # A slice has it all, a piece on each of its devices, and so has the other.
+        for tree in (state.trainable, state.optimizer[1][0].mu):
+            kernel = tree["adapter"]["mlp_in"]["kernel"]
+            pieces = {piece.device.id: piece.index for piece in kernel.addressable_shards}
+            assert all(pieces[at] == pieces[at + 4] for at in range(4))
+            assert len({str(index) for index in pieces.values()}) == sides[1] * sides[2]
 
 
 def assert_equal(one, many, params_of_one, params_of_many):

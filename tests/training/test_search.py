@@ -20,6 +20,10 @@ def test_meshes_fill_the_devices_and_divide_the_heads():
     found = list(meshes(8, SIZES["qwen_0_5b"].model))  # two
     assert {mesh["tensor"] for mesh in found} == {1, 2}
     assert all(mesh["data"] * mesh["fsdp"] * mesh["tensor"] == 8 for mesh in found)
+    assert {mesh["slice"] for mesh in found} == {1}
+    found = list(meshes(16, SIZES["qwen_0_5b"].model, slices=2))
+    assert {mesh["slice"] for mesh in found} == {2}
+    assert all(mesh["data"] * mesh["fsdp"] * mesh["tensor"] == 8 for mesh in found)
 
 
 def test_what_is_found_fits_and_the_best_comes_first():

@@ -5,7 +5,8 @@ import pytest
 
 from fewvid.models import flops, lvlm
 from fewvid.models.config import LvlmConfig
-from fewvid.parallel.mesh import make_mesh
+from fewvid.parallel.collectives import Sent
+from fewvid.parallel.mesh import AXES, make_mesh
 from fewvid.training import by_formula, recipes, work
 from fewvid.training.plan import make_plan
 from fewvid.training.stage import parse
@@ -62,11 +63,24 @@ def test_what_is_worked_out_again_is_done_and_of_no_use():
 def test_links_by_formula():
     plan, run = planned(recipes.instruct)
     counted = {"encoder": (0, 100), "adapter": (800, 800), "decoder": (8000, 8000)}
-    found = by_formula.links(plan, run, MODEL, {"data": 1, "fsdp": 8, "tensor": 1}, counted)
+    found = by_formula.links(
+        plan, run, MODEL, {"slice": 1, "data": 1, "fsdp": 8, "tensor": 1}, counted
+    )
     assert found["all-gather"].bytes == 4 * (100 + 2 * 8800) * 7 // 8
     assert found["reduce-scatter"].bytes == 4 * 8800 * 7 // 8
-    assert (
-        by_formula.links(plan, run, MODEL, dict.fromkeys(("data", "fsdp", "tensor"), 1), {}) == {}
+    assert by_formula.links(plan, run, MODEL, dict.fromkeys(AXES, 1), {}) == {}
+    copies = by_formula.links(
+        plan, run, MODEL, {"slice": 1, "data": 4, "fsdp": 1, "tensor": 1}, counted
     )
-    copies = by_formula.links(plan, run, MODEL, {"data": 4, "fsdp": 1, "tensor": 1}, counted)
     assert copies["all-reduce"].bytes == 2 * 4 * 8800 * 3 // 4
+
+
+def test_gradients_alone_go_from_slice_to_slice():
+    plan, run = planned(recipes.instruct)
+    counted = {"encoder": (0, 100), "adapter": (800, 800), "decoder": (8000, 8000)}
+    mesh = {"slice": 2, "data": 2, "fsdp": 2, "tensor": 1}
+    found = by_formula.links(plan, run, MODEL, mesh, counted)
+    piece = 4 * 8800 // 2  # of the gradients, which fsdp has split
+    # a ring of four copies; of two in another slice each sends its half of the sum, and takes one
+    assert found["all-reduce"] == Sent(1, 2 * piece * 3 // 4, 2 * piece // 4)
+    assert [found[kind].dcn for kind in ("all-gather", "reduce-scatter")] == [0, 0]
