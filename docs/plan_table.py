@@ -2,7 +2,8 @@
 
   python docs/plan_table.py runs/plans/*.json
 
-Each file is a row a stage; the table stands between two lines of the page that say so.
+Each file is a row a stage; of stages that are the same in several configs (align of s3_iv and of
+s4_v) the first counts. The table stands between two lines of the page that say so.
 """
 
 from __future__ import annotations
@@ -22,20 +23,33 @@ HEAD = (
 )
 
 
-def rows(plan: dict[str, Any]) -> list[str]:
-    """The lines of one file."""
-    return [_row(plan, stage) for stage in plan["stages"]]
+def rows(plans: list[dict[str, Any]]) -> list[str]:
+    """The lines of all files, of one model and slice after the other."""
+    found: dict[tuple[str, ...], str] = {}
+    for plan in plans:
+        for stage in plan["stages"]:
+            key = (_size(plan), plan["topology"], stage["stage"], _reads(stage))
+            found.setdefault(key, _row(plan, stage))
+    places = list(dict.fromkeys(key[:2] for key in found))
+    return [found[key] for key in sorted(found, key=lambda key: places.index(key[:2]))]
+
+
+def _size(plan: dict[str, Any]) -> str:
+    return plan["config"].partition(":")[2]
+
+
+def _reads(stage: dict[str, Any]) -> str:
+    return "clips" if stage["frames"] > 1 else "pictures"
 
 
 def _row(plan: dict[str, Any], stage: dict[str, Any]) -> str:
-    size = plan["config"].partition(":")[2]
     held = sum(stage["held"].values()) + stage["temporaries"]
     fits = "" if stage["fits"] else " (does not fit)"
     useful = sum(part["useful"] for part in stage["parts"].values())
     sent = sum(each["bytes"] for each in stage["links"].values())
     cells = [
-        size,
-        stage["stage"],
+        _size(plan),
+        f"{stage['stage']}, {_reads(stage)}",
         plan["topology"],
         str(stage["rows"]),
         f"{held / GIB:.1f} of {stage['hbm'] / GIB:.0f}{fits}",
@@ -59,8 +73,7 @@ def _row(plan: dict[str, Any], stage: dict[str, Any]) -> str:
 
 def main(files: list[str]) -> None:
     """Replaces the table of the page."""
-    lines = [line for file in files for line in rows(json.loads(Path(file).read_text()))]
-    table = "\n".join([HEAD, *lines])
+    table = "\n".join([HEAD, *rows([json.loads(Path(file).read_text()) for file in files])])
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")

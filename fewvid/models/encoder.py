@@ -80,11 +80,16 @@ def normalised(pixels: jax.Array, c: EncoderConfig) -> jax.Array:
 
 
 class Encoder(nn.Module):
-    """float or uint8 pixels [F,H,W,3] in 0..255 -> (tokens float[F,N,D], response float32[F,N])."""
+    """float or uint8 pixels [F,H,W,3] in 0..255 -> (tokens float[F,N,D], response float32[F,N]).
+
+    remat: one of `models.remat.NAMES`. still: up to there, from the first layer on, nothing takes a
+    gradient: a step goes back through the layers after it alone, and keeps no activation of others.
+    """
 
     config: EncoderConfig
     dtype: Any = jnp.float32
-    remat: str = "none"  # one of `models.remat.NAMES`
+    remat: str = "none"
+    still: int = 0
 
     @nn.compact
     def __call__(self, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -105,15 +110,38 @@ class Encoder(nn.Module):
             x = nn.LayerNorm(c.norm_eps, dtype=self.dtype, name="norm_pre")(x)
         x = spread(x)
         block = rematerialised(Block, self.remat)
-        layers = nn.scan(
-            block,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            length=c.depth,
-        )
         response = jnp.zeros((frames, c.tokens), jnp.float32)
         is_last = jnp.arange(c.depth) == c.depth - 1
-        (x, response), _ = layers(c, self.dtype, name="layers")((x, response), is_last)
+        if self.still and not self.is_initializing():
+            stacked = self.get_variable("params", "layers")
+            one = block(c, self.dtype, parent=None)
+            x, response = _in_two_loops(one, stacked, (x, response), is_last, self.still)
+        else:
+            layers = nn.scan(
+                block,
+                variable_axes={"params": 0},
+                split_rngs={"params": True},
+                length=c.depth,
+            )
+            (x, response), _ = layers(c, self.dtype, name="layers")((x, response), is_last)
         if c.post_norm:
             x = nn.LayerNorm(c.norm_eps, dtype=self.dtype, name="norm")(x)
         return (x[:, 1:] if c.cls_token else x), response
+
+
+def _in_two_loops(
+    block: Block, stacked: Any, carry: tuple[jax.Array, jax.Array], is_last: jax.Array, still: int
+) -> tuple[jax.Array, jax.Array]:
+    """Through all layers, of which the first `still` and their input take no gradient."""
+
+    def layer(carry: Any, each: tuple[Any, jax.Array]) -> Any:
+        params, last = each
+        return block.apply({"params": params}, carry, last)
+
+    first, rest = (
+        jax.tree.map(lambda leaf, part=part: leaf[part], (stacked, is_last))
+        for part in (slice(still), slice(still, None))
+    )
+    # Of the parameters too: else the first loop keeps what their gradients would need.
+    carry, _ = jax.lax.scan(layer, *jax.lax.stop_gradient((carry, first)))
+    return jax.lax.scan(layer, jax.lax.stop_gradient(carry), rest)[0]

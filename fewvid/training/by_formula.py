@@ -18,6 +18,7 @@ from fewvid.models.cross_entropy import chunk_of
 from fewvid.parallel.collectives import Sent
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
+from fewvid.training.trainable import still
 from fewvid.training.work import trains
 
 SCORE = 6  # bytes that an attention score takes: in float32, and in what is multiplied with
@@ -66,9 +67,10 @@ def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, frames: int, pl
     of_layer = max(tokens * attends + held, tokens * maps)
     if not trains(plan, "encoder"):
         return of_layer
+    back = e.depth - still(plan.trainable, "encoder")
     if run.remat == "none":
-        return e.depth * (tokens * (attends + maps) + held)
-    return e.depth * tokens * e.width + 2 * of_layer
+        return back * (tokens * (attends + maps) + held)
+    return back * tokens * e.width + 2 * of_layer
 
 
 def links(

@@ -73,6 +73,14 @@ def split_layout(layout: Mapping[str, Any], trainable: Trainable) -> tuple[dict,
     return unflatten({path: flat[path] for path in trainable}), unflatten(frozen)
 
 
+def still(trainable: Trainable, part: str) -> int:
+    """How many layers of a part, from the first on, have nothing that trains in or before them."""
+    mine = {path: rows for path, rows in trainable.items() if path.startswith(f"{part}/")}
+    if not all(path.startswith(f"{part}/layers/") for path in mine):
+        return 0
+    return min((rows[0] if rows else 0 for rows in mine.values()), default=0)
+
+
 def count(params: Mapping[str, Any], trainable: Trainable) -> dict[str, tuple[int, int]]:
     """{part: (parameters that train, parameters in all)} for encoder, adapter, decoder."""
     totals: dict[str, tuple[int, int]] = {}

@@ -3,8 +3,8 @@
 `useful` is what the model asks for: a product forwards, its two gradients where they are needed,
 attention causal; of LoRA the two thin products beside each. `done` is what the program does: it
 works out again what `remat` says and the chunks of scores, multiplies the whole square of
-attention, and goes back through every layer of an encoder of which any trains. Memory: weights, and
-what goes in and out of the products.
+attention, and goes back through all layers of an encoder from the first that trains on. Memory:
+weights, and what goes in and out of the products.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fewvid.models.config import LvlmConfig
 from fewvid.models.cross_entropy import chunk_of
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
+from fewvid.training.trainable import still
 
 # Bytes of a weight's update: it, its gradient and its moments in, and all but the gradient out.
 # Muon's products are not counted.
@@ -76,7 +77,7 @@ def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, platform: str) 
         return Work(0, 0, 0)
     once = frames * flops.encoder(model)
     length = c.tokens + c.cls_token
-    passes, useful = 1, 1.0
+    passes = useful = 1.0
     if trains(plan, "encoder"):
         blocks = max(
             rows[1] - rows[0] if rows else c.depth
@@ -84,7 +85,9 @@ def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, platform: str) 
             if path.startswith("encoder/")
         )
         ways = 1 + trains_whole(plan, "encoder")  # the gradients of inputs, and of weights
-        passes, useful = 1 + ways + (run.remat == "full"), 1 + ways * blocks / c.depth
+        back = (c.depth - still(plan.trainable, "encoder")) / c.depth
+        passes = 1 + (ways + (run.remat == "full")) * back
+        useful = 1 + ways * blocks / c.depth
     scores = holds_scores(platform, run.compute_dtype, length)
     moved = traffic.encoder(model, frames, _bytes(run), scores=scores)
     low = _of_lora(plan, "encoder", frames * length)
