@@ -53,12 +53,15 @@ def at(name: object, flag: str) -> epath.Path:
     if not match:  # not repeated: a signed address has its signature behind a question mark
         raise UserError(f"{flag}: wanted gs://BUCKET/FOLDER, without *, ?, # and brackets")
     if importlib.util.find_spec("gcsfs") is None:
-        raise UserError(f"{flag} gs://{match[1]}/...: gs:// needs gcsfs; run pip install gcsfs")
+        raise UserError(
+            f"{flag} gs://{match[1]}/...: gs:// needs gcsfs; run pip install 'gcsfs>=2026.10'"
+        )
     from fsspec import config
 
     # Listings are asked for anew: other hosts, and TensorStore, write there as well.
     config.conf.setdefault("gcs", {})["use_listings_cache"] = False
     logging.getLogger("gcsfs").setLevel(logging.CRITICAL + 1)  # it logs addresses of uploads
+    logging.getLogger("google.auth").setLevel(logging.ERROR)  # what it finds nothing at, one by one
     return epath.Path(f"gs://{match[1]}/{match[2]}")
 
 

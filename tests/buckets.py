@@ -84,6 +84,7 @@ class _Refused(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or an answer waits 40 ms for its second packet
     buckets: Buckets
 
     def log_message(self, *_):

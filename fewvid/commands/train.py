@@ -8,7 +8,7 @@ and `inspect`. Ctrl-C or a kill loses at most the steps since the last checkpoin
 first and ends with exit code 143. Several processes (a pod, GPU nodes) are started by
 launch/tpu_run.sh and launch/gpu_run.sh.
 
-The working directory may be in a bucket (--workdir gs://BUCKET/FOLDER, with pip install gcsfs).
+The working directory may be in a bucket (--workdir gs://BUCKET/FOLDER, with gcsfs installed).
 Where Cloud Storage fails in a way that another try may mend, the exit code is 75.
 """
 
