@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -189,9 +190,8 @@ def refusal(
     """
     where = f"{flag} {place}".lstrip()
     while error is not None:
-        module, said = type(error).__module__.partition(".")[0], str(error)
-        code = str(getattr(error, "code", ""))
-        if module in ("gcsfs", "google", "aiohttp", "requests") or "/storage/v1/" in said:
+        said, code = str(error), str(getattr(error, "code", ""))
+        if "gcsfs" in _raised_in(error) or "/storage/v1/" in said:
             bucket = str(place).removeprefix("gs://").partition("/")[0]
             if (
                 code == "401"
@@ -218,6 +218,13 @@ def refusal(
             )
         error = error.__cause__ or error.__context__
     return None
+
+
+def _raised_in(error: BaseException) -> set[str]:
+    """The packages that an error is of, or came through."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    modules = [type(error).__module__, *(str(f.f_globals.get("__name__")) for f in frames)]
+    return {module.partition(".")[0] for module in modules}
 
 
 def _objects(source: Folder) -> dict[str, dict[str, Any]]:

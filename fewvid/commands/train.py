@@ -84,10 +84,7 @@ def _run(config: Any, workdir: Path | str) -> int:
             if not isinstance(workdir, str):
                 raise
             return _refused(error, workdir)
-        # Writers of logs and checkpoints would each say it again, in threads, in tasks, at exit.
-        for name in ("absl", "asyncio"):
-            logging.getLogger(name).disabled = True
-        threading.excepthook = sys.unraisablehook = lambda _: None
+        _hush()
         full = f"--workdir {workdir}: its disk is full; make room"
         if isinstance(workdir, str):
             full = f"the disk of {tempfile.gettempdir()} is full; make room or set TMPDIR"
@@ -103,10 +100,18 @@ def _refused(error: Exception, workdir: str) -> int:
         said = buckets.refusal(error, workdir, "--workdir")
     if said is None:
         raise error
+    _hush()
     if isinstance(said, UserError):
         raise said from None
     print(one_line(str(said)), file=sys.stderr)
     return processes.LOST
+
+
+def _hush() -> None:
+    """Writers of logs and checkpoints would each say it again, in threads, in tasks, at exit."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).disabled = True
+    threading.excepthook = sys.unraisablehook = lambda _: None
 
 
 def _disk_is_full(error: BaseException | None) -> bool:

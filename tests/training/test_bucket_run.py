@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 import fewvid
-from fewvid.parallel.processes import LOST
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -25,9 +24,9 @@ def get_config(arg):
     size = recipes.size("tiny")
     stages = [recipes.align(size), recipes.instruct(size, recipes.IMAGES_AND_VIDEOS)]
     config = recipes.config(stages, start=size, chosen=size)
-    config.world.update(clips=8, images=8)
+    config.world.update(clips=4, images=8)
     for stage in config.stages:
-        stage.update(steps=6, checkpoint_every=2)
+        stage.update(steps=4, checkpoint_every=1)
     return config
 """
 TERMINATED = 143
@@ -85,14 +84,14 @@ def test_a_run_in_a_bucket_is_stopped_killed_and_ends_in_the_same_model(trainer,
     trainer.ended(trainer.start(straight), 0)
 
     process = trainer.start(workdir)
-    trainer.wait_for(bucket, "runs/one/checkpoints/0-align/2/commit_success.txt", process)
+    trainer.wait_for(bucket, "runs/one/checkpoints/0-align/1/commit_success.txt", process)
     process.send_signal(signal.SIGTERM)
     trainer.ended(process, TERMINATED)
     assert "the same command goes on from there" in trainer.log()
     assert not list((trainer.folder / "scratch").iterdir())
 
     process = trainer.start(workdir)
-    trainer.wait_for(bucket, "runs/one/checkpoints/1-instruct/2/commit_success.txt", process)
+    trainer.wait_for(bucket, "runs/one/checkpoints/1-instruct/1/commit_success.txt", process)
     process.kill()
     process.wait()
     assert list((trainer.folder / "scratch").iterdir())  # as it was when it was killed
@@ -110,7 +109,7 @@ def test_a_run_in_a_bucket_is_stopped_killed_and_ends_in_the_same_model(trainer,
         [json.loads(line) for line in text.splitlines()]
         for text in (metrics, (straight / "metrics.jsonl").read_bytes())
     )
-    assert [row["total_step"] for row in ours] == list(range(1, 13))
+    assert [row["total_step"] for row in ours] == list(range(1, 9))
     assert [row["loss"] for row in ours] == [row["loss"] for row in theirs]
     left = {name.split("/")[2] for name in cloud.names(bucket)}
     assert left == {
@@ -132,4 +131,3 @@ def test_a_storage_that_fails_in_mid_run_ends_it_with_one_line(trainer, cloud, b
     last = trainer.log().splitlines()[-1]
     assert last.startswith(f"fewvid: error: --workdir gs://{bucket}/run: the credentials of this")
     assert "Traceback" not in trainer.log()
-    assert LOST != 2
