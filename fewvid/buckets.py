@@ -33,6 +33,10 @@ LOGIN = (
     "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to the "
     "file of a service account; a Cloud TPU needs the scope cloud-platform"
 )
+# How TensorStore begins what it says of a request, rather than of what it has read.
+STATUS = re.compile(
+    "(PERMISSION_DENIED|UNAUTHENTICATED|UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED): .*gs://"
+)
 Folder = Path | epath.Path
 
 
@@ -191,12 +195,12 @@ def refusal(
     where = f"{flag} {place}".lstrip()
     while error is not None:
         said, code = str(error), str(getattr(error, "code", ""))
-        if "gcsfs" in _raised_in(error) or "/storage/v1/" in said:
+        if "gcsfs" in _raised_in(error) or "/storage/v1/" in said or STATUS.match(said):
             bucket = str(place).removeprefix("gs://").partition("/")[0]
             if (
                 code == "401"
                 or "auth" in type(error).__module__
-                or "HTTP response code: 401" in said
+                or said.startswith("UNAUTHENTICATED")
             ):
                 return UserError(
                     f"{where}: Cloud Storage takes no credentials of this machine; {LOGIN}"

@@ -21,7 +21,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 
 class Buckets:
-    """The objects of all buckets. refuse: bucket -> (status, message) of every call."""
+    """The objects of all buckets. refuse: what is answered with (status, message).
+
+    Its keys: a bucket, for every call, or bucket:part, for objects whose names have this part.
+    """
 
     def __init__(self, *names):
         self.objects = {name: {} for name in names}  # bucket -> name -> (bytes, generation)
@@ -121,8 +124,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, parts, query, body):
         bucket = parts[1]
-        if bucket in self.buckets.refuse:
-            raise _Refused(*self.buckets.refuse[bucket])
+        for asked, answer in self.buckets.refuse.items():
+            of, _, part = asked.partition(":")
+            if of == bucket and part in "/".join(parts[3:]):
+                raise _Refused(*answer)
         if bucket not in self.buckets.objects:
             raise _Refused(404, "The specified bucket does not exist.")
         there = self.buckets.objects[bucket]

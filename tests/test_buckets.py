@@ -57,7 +57,9 @@ def refusing(code, said):
             UserError,
             "storage.objectAdmin on",
         ),
-        (ValueError(f"PERMISSION_DENIED: /storage/v1/ {SECRET}"), UserError, "on the bucket b-1"),
+        (ValueError(f"PERMISSION_DENIED: gs://b-1 {SECRET}"), UserError, "on the bucket b-1"),
+        (ValueError(f"UNAUTHENTICATED: gs://b-1 {SECRET}"), UserError, "takes no credentials"),
+        (ValueError(f"UNAVAILABLE: gs://b-1 {SECRET}"), buckets.Unreachable, "ValueError"),
         (FileNotFoundError(f"https://s/storage/v1/b?{SECRET}"), UserError, "is no bucket b-1"),
         (refusing(503, f"try {SECRET}"), buckets.Unreachable, r"failed \(Refusing 503\)"),
     ],
@@ -72,9 +74,18 @@ def test_a_refusal_is_one_line_that_helps_and_has_no_secret(error, kind, words):
     assert refused.value.__suppress_context__
 
 
-def test_other_errors_are_left_as_they_are():
-    with pytest.raises(KeyError), buckets.refusals("gs://b-1/run"):
-        raise KeyError("x")
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("x"),
+        FileNotFoundError("/tmp/x"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes"),
+        ValueError("DATA_LOSS: Error reading gs://b-1/run/d: checksum mismatch"),
+    ],
+)
+def test_other_errors_are_left_as_they_are(error):
+    with pytest.raises(type(error)), buckets.refusals("gs://b-1/run"):
+        raise error
 
 
 def model(folder, text="{}"):

@@ -114,6 +114,8 @@ class StageCheckpoints:
             except (
                 Exception
             ) as error:  # Orbax and TensorStore raise whatever a broken file leads to
+                if refused := self._refused(error):
+                    raise refused from None
                 wrong = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
             wrong = next((said for said in hosts.of_all(wrong) if said), "")
             if not wrong and state is not None:
@@ -142,6 +144,12 @@ class StageCheckpoints:
         args = ocp.args.StandardRestore(abstract)
         state: Any = handler.restore(folder / "state", args=args)
         return state, items["data"] | {"sums": items["sums"]}
+
+    def _refused(self, error: Exception) -> Exception | None:
+        """What a bucket refuses does not damage what is in it; a file that is not there does."""
+        if not buckets.is_address(self.directory) or isinstance(error, FileNotFoundError):
+            return None
+        return buckets.refusal(error, self.directory)
 
     def _check_shapes(self, step: int, abstract: TrainState) -> None:
         # Orbax refuses another shape too, but with hundreds of lines.

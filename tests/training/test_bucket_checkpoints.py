@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from fewvid import buckets
+from fewvid.errors import UserError
 from fewvid.training.checkpoints import StageCheckpoints
 from tests.training.test_checkpoints import PARAMS, data, program
 
@@ -52,3 +54,15 @@ def test_a_damaged_one_is_put_aside_and_the_one_before_it_used(cloud, bucket):
     again.save(2, state, place, {})
     again.close()
     assert "run/c/2/commit_success.txt" in cloud.names(bucket)
+
+
+@pytest.mark.parametrize("part", ["/d/", "sums"])  # which TensorStore reads, and gcsfs
+def test_one_that_may_not_be_read_is_not_damaged(cloud, bucket, part):
+    folder, made = buckets.at(f"gs://{bucket}/run/c", "--workdir"), program()
+    saved(folder, made)
+    before = cloud.names(bucket)
+    again = StageCheckpoints(folder)
+    cloud.refuse[f"{bucket}:{part}"] = (403, "no longer")
+    with pytest.raises(UserError, match=f"storage.objectAdmin on the bucket {bucket}"):
+        again.restore(made.abstract, data(), {}, print)
+    assert cloud.names(bucket) == before
