@@ -129,8 +129,11 @@ def fetch(source: Folder, folder: Path) -> Path:
         for (name, about), target in zip(found.items(), targets, strict=True):
             if target.stat().st_size != int(about["size"]):
                 raise UserError(f"{source}/{name} changed while it was fetched; try again")
-        with suppress(FileExistsError, OSError):  # another process was faster
+        try:
             beside.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another process was not faster
+                raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
@@ -235,9 +238,12 @@ def _objects(source: Folder) -> dict[str, dict[str, Any]]:
     """The objects of a folder: name below it -> what Cloud Storage says of it."""
     prefix = str(source).removeprefix("gs://") + "/"
     found = _files().find(str(source), detail=True)
-    return {
-        k.removeprefix(prefix): v for k, v in found.items() if v["type"] == "file" and k != prefix
-    }
+    objects = {k.removeprefix(prefix): v for k, v in found.items() if v["type"] == "file"}
+    objects.pop(prefix, None)  # what some tools write for a folder
+    for name in objects:
+        if not name or name.startswith("/") or ".." in name.split("/"):
+            raise UserError(f"{source} has an object {name!r}, which is no name of a file")
+    return objects
 
 
 def _files() -> Any:

@@ -114,6 +114,14 @@ def test_a_folder_is_sent_with_the_file_that_makes_it_whole_last(cloud, bucket, 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again", "model"]  # nothing beside them
 
 
+def test_an_object_may_not_leave_the_folder_that_it_is_fetched_to(cloud, bucket, tmp_path):
+    cloud.objects[bucket]["m/config.json"] = (b"{}", 1)
+    cloud.objects[bucket]["m/../../evil"] = (b"x", 2)
+    with pytest.raises(UserError, match=r"an object '../../evil', which is no name of a file"):
+        buckets.fetch(buckets.at(f"gs://{bucket}/m", "model"), tmp_path / "m")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_model_is_fetched_again_only_when_it_has_changed(cloud, bucket, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     name = f"gs://{bucket}/m"

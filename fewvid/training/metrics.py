@@ -12,10 +12,12 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fewvid import buckets
+from fewvid.errors import UserError
 
 FILE = "metrics.jsonl"
 BOARD = "tensorboard"
@@ -41,11 +43,13 @@ class MetricsLog:
         self._sender = ThreadPoolExecutor(1) if send else None
         self._sending: Future[None] | None = None
         self._sent_at = time.monotonic()
+        self._unsent = False
 
     def write(self, row: Mapping[str, Any]) -> None:
         """One step; `row` has at least `total_step`, `stage` and `step`."""
         self._lines.write(json.dumps(row) + "\n")
         self._lines.flush()
+        self._unsent = True
         for name, value in row.items():
             if isinstance(value, float):
                 self._board.add_scalar(name, value, row["total_step"])
@@ -60,9 +64,13 @@ class MetricsLog:
         self._send_soon()
         if self._sending:
             self._sending.result()
+        self._unsent = False
 
     def close(self) -> None:
-        """Flushes and closes the files."""
+        """Flushes and closes the files; of a run that failed, sends its last steps if it can."""
+        if self._unsent:
+            with suppress(UserError, buckets.Unreachable):
+                self.send()
         self._lines.close()
         self._board.close()
         if self._sender:

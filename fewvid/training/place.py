@@ -67,7 +67,6 @@ class Place:
                 self._empty()
                 yield
             finally:
-                self._empty()
                 shutil.rmtree(self.here, ignore_errors=True)
 
     def take(self) -> None:

@@ -100,8 +100,9 @@ def test_numbers_are_sent_whole_and_come_back(cloud, bucket, scratch):
             log.write(row | {"step": step, "total_step": step})
         log.send()
         assert len(cloud.read(bucket, f"run/{FILE}").splitlines()) == 2
-        log.write(row | {"step": 3, "total_step": 3})  # a kill comes before it is sent
+        log.write(row | {"step": 3, "total_step": 3})
         log.close()
+        assert len(cloud.read(bucket, f"run/{FILE}").splitlines()) == 3
     with place.held(leads=True):
         place.bring_file(FILE)
         log = MetricsLog(place.here, 1, lambda: place.keep_files(FILE, "tensorboard/*"))
