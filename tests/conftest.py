@@ -20,7 +20,27 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest  # noqa: E402
 
+from tests.buckets import serving  # noqa: E402
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def cloud():
+    """Cloud Storage, played on localhost (`tests.buckets`); skips where gcsfs is not installed."""
+    pytest.importorskip("gcsfs", reason="gs:// needs gcsfs: requirements-gcs.txt")
+    with serving() as buckets, pytest.MonkeyPatch.context() as patch:
+        for name, value in buckets.environment().items():
+            patch.setenv(name, value)
+        yield buckets
+
+
+@pytest.fixture
+def bucket(cloud):
+    """The name of a new bucket."""
+    name = f"bucket-{len(cloud.objects)}"
+    cloud.objects[name] = {}
+    return name
 
 
 @pytest.fixture(scope="session")

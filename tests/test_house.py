@@ -27,7 +27,7 @@ LAYERS = (
     {"data", "checkpoints", "parallel"},
     {"models"},
     {"samplers"},
-    {"cores", "errors"},
+    {"buckets", "cores", "errors"},
 )
 FORBIDDEN = {"torch", "tensorflow", "pickle"}
 MOST_LINES = 400

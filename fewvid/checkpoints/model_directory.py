@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fewvid import buckets
 from fewvid.checkpoints import lora, tensors, weights
 from fewvid.data.chat_template import chat_for
 from fewvid.data.tokenizer import CHAT_TEMPLATE, Chat
@@ -152,11 +153,16 @@ def load_weights(directory: Path) -> tuple[LvlmConfig, dict[str, Any]]:
 def resolve(name: Path | str) -> Path:
     """The directory of a packaged model's name, or of a path. Raises UserError if neither is.
 
+    Of one in a bucket (gs://...) it is a copy on this machine (see `buckets.cached`).
+
     A packaged name wins over a folder of that name in the current directory; write ./name there.
     """
     packaged = packaged_models()
     if str(name) in packaged:
         return packaged[str(name)]
+    if buckets.is_address(name):
+        read_config(buckets.at(name, "model"))  # before all of a working directory is fetched
+        return buckets.cached(name, "model")
     path = Path(name).expanduser()
     if path.is_dir():
         return path
@@ -186,9 +192,13 @@ def short_name(directory: Path | str) -> str:
     return "/".join(parts[-2:] if parts[-1:] == ("run",) else parts[-1:])
 
 
-def read_config(directory: Path) -> LvlmConfig:
+def read_config(directory: buckets.Folder) -> LvlmConfig:
     """The sizes alone; needs neither jax nor the weights."""
-    values = _read_json(directory / "config.json")
+    if buckets.is_address(directory):
+        with buckets.refusals(directory):
+            values = _read_json(directory / "config.json")
+    else:
+        values = _read_json(directory / "config.json")
     if "stages" in values:  # the config of a run, not of a model
         model = directory / "model"
         raise UserError(
@@ -268,7 +278,7 @@ def load_chat(directory: Path) -> Chat:
     return chat_for(load_tokenizer(directory))
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_json(file: buckets.Folder) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{file.parent} has no {file.name}: it is not a model directory")
     try:

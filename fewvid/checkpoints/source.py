@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fewvid import buckets
 from fewvid.errors import UserError, closest
 
 # What is downloaded: no code, and no format that can hold code. FOLDERS: of `convert export`.
@@ -22,6 +23,8 @@ def folder_of(name: str) -> Path:
 
     Raises UserError where there is neither.
     """
+    if buckets.is_address(name):
+        return buckets.cached(name, "FROM")
     path = Path(name).expanduser()
     if path.is_dir():
         return path

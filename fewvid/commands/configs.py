@@ -118,10 +118,13 @@ def _first_words(error: Exception) -> str:
     return str(error).replace("\\n", "\n").splitlines()[0].strip("'\"\\ ")
 
 
-def keep_compiled(workdir: Path) -> None:
+def keep_compiled(workdir: Path | str) -> None:
     """Compiled programs stay in the working directory, so that a restart begins at once."""
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(workdir.absolute() / "compiled"))
+        folder = (
+            f"{workdir}/compiled" if isinstance(workdir, str) else workdir.absolute() / "compiled"
+        )
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

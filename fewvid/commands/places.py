@@ -11,6 +11,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+from fewvid import buckets
 from fewvid.errors import UserError, closest
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -23,7 +24,16 @@ def path(text: str) -> Path:
     """
     if not text.strip():
         raise argparse.ArgumentTypeError("the path is empty; name a place, or . for this folder")
+    if buckets.is_address(text):
+        raise argparse.ArgumentTypeError(
+            f"{text} is in a bucket, where only `train --workdir` writes; name a place here"
+        )
     return Path(text)
+
+
+def workdir(text: str) -> Path | str:
+    """The argparse type of a working directory: a path, or an address gs://bucket/folder."""
+    return text if buckets.is_address(text) else path(text).expanduser()
 
 
 def check_folder(folder: Path, flag: str) -> None:

@@ -7,6 +7,9 @@ brackets mean something to a shell). The result is {workdir}/model, a model dire
 and `inspect`. Ctrl-C or a kill loses at most the steps since the last checkpoint; SIGTERM saves
 first and ends with exit code 143. Several processes (a pod, GPU nodes) are started by
 launch/tpu_run.sh and launch/gpu_run.sh.
+
+The working directory may be in a bucket (--workdir gs://BUCKET/FOLDER, with gcsfs installed).
+Where Cloud Storage fails in a way that another try may mend, the exit code is 75.
 """
 
 from __future__ import annotations
@@ -16,13 +19,16 @@ import errno
 import logging
 import os
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
+from fewvid import buckets
 from fewvid.commands import places
 from fewvid.commands.configs import keep_compiled, read_config, with_overrides
-from fewvid.errors import UserError
+from fewvid.errors import UserError, one_line
+from fewvid.parallel import processes
 
 FULL = os.strerror(errno.ENOSPC)
 TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
@@ -34,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", required=True, metavar="FILE[:ARG]", help="such as configs/s3_iv.py:shapes"
     )
     parser.add_argument(
-        "--workdir", required=True, type=places.path, help="where the run lives; names the run"
+        "--workdir",
+        required=True,
+        type=places.workdir,
+        help="where the run lives: a folder or gs://BUCKET/FOLDER; names the run",
     )
     with_overrides(parser)
 
@@ -42,18 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains, or goes on, and prints where the model is."""
     config = read_config(args.config, args.overrides)
-    workdir = args.workdir.expanduser()
-    from fewvid.parallel import processes
     from fewvid.parallel.watch import Watch
 
     with Watch(processes.start()):
-        return _run(config, workdir)
+        return _run(config, args.workdir)
 
 
-def _run(config: Any, workdir: Path) -> int:
+def _run(config: Any, workdir: Path | str) -> int:
     from fewvid.parallel import hosts
 
-    hosts.from_leader(lambda: places.check_folder(workdir, "--workdir"))
+    if isinstance(workdir, Path):
+        hosts.from_leader(lambda: places.check_folder(workdir, "--workdir"))
+    else:
+        workdir = str(buckets.at(workdir, "--workdir"))
     keep_compiled(workdir)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it misses torch, which is not used
     from fewvid.training.loop import Stopped
@@ -67,19 +77,41 @@ def _run(config: Any, workdir: Path) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from the last checkpoint, if there is one")
         raise
-    except (OSError, ValueError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         if not _disk_is_full(error):
-            raise
-        # Writers of logs and checkpoints would each say it again, in threads, in tasks, at exit.
-        for name in ("absl", "asyncio"):
-            logging.getLogger(name).disabled = True
-        threading.excepthook = sys.unraisablehook = lambda _: None
-        raise UserError(
-            f"--workdir {workdir}: its disk is full; make room, and the same command goes on from "
-            "the last checkpoint"
-        ) from error
+            if not isinstance(workdir, str):
+                raise
+            return _refused(error, workdir)
+        _hush()
+        full = f"--workdir {workdir}: its disk is full; make room"
+        if isinstance(workdir, str):
+            full = f"the disk of {tempfile.gettempdir()} is full; make room or set TMPDIR"
+        raise UserError(f"{full}, and the same command goes on from the last checkpoint") from error
     print(f"the model is in {model}")
     return 0
+
+
+def _refused(error: Exception, workdir: str) -> int:
+    """Raises or prints what Cloud Storage refused; raises `error` where it did not come of that."""
+    said = error
+    if not isinstance(error, buckets.Unreachable):
+        said = buckets.refusal(error, workdir, "--workdir")
+    if said is None:
+        raise error
+    _hush()
+    if isinstance(said, UserError):
+        raise said from None
+    print(one_line(str(said)), file=sys.stderr)
+    return processes.LOST
+
+
+def _hush() -> None:
+    """Writers of logs and checkpoints would each say it again, in threads, in tasks, at exit."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).disabled = True
+    threading.excepthook = sys.unraisablehook = lambda _: None
 
 
 def _disk_is_full(error: BaseException | None) -> bool:

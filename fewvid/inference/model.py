@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fewvid import buckets
 from fewvid.checkpoints import model_directory
 from fewvid.data.clip import Clip
 from fewvid.data.tokenizer import Chat
@@ -37,7 +38,11 @@ def load(name: str | Path) -> Model:
     chat = model_directory.load_chat(directory)
     frames = model_directory.read_frames(directory)
     packaged = str(name) in model_directory.packaged_models()
-    shown = str(name) if packaged else model_directory.short_name(directory)
+    shown = (
+        str(name)
+        if packaged
+        else model_directory.short_name(name if buckets.is_address(name) else directory)
+    )
     return Model(config, params, chat, directory=directory, name=shown, frames=frames)
 
 

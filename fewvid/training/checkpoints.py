@@ -5,14 +5,14 @@ in the data (`data`), a sum of the bits of every array (`sums`) and the run's co
 frozen parameters are those of the model that the stage started from, which is in the working
 directory too and never changes. No part hangs on the number of hosts or devices.
 
-Orbax writes beside and renames: a directory that has its final name was whole once. What was
-damaged since shows in its sums, and an older one is used.
+Orbax writes beside and renames, and in a bucket, where nothing is renamed, commit_success.txt last:
+what it takes for a checkpoint was whole once. What was damaged since shows in its sums, and an
+older one is used.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint.multihost import reached_preemption
 
+from fewvid import buckets
 from fewvid.errors import UserError
 from fewvid.parallel import hosts
 from fewvid.training.changes import jsonable, refuse_changes
 from fewvid.training.step import TrainState
+from fewvid.training.workdir import COMMITTED
 
 JSON_ITEMS = ("data", "sums", "config")
 KEEP = 2
@@ -46,8 +48,18 @@ class _Manager(ocp.CheckpointManager):
 class StageCheckpoints:
     """The newest checkpoints of one stage. Saving goes on in the background; `close` waits."""
 
-    def __init__(self, directory: Path, *, keep: int = KEEP) -> None:
-        self.directory = directory.absolute()
+    def __init__(
+        self,
+        directory: buckets.Folder,
+        *,
+        keep: int = KEEP,
+        before_save: Callable[[], None] = lambda: None,
+    ) -> None:
+        """before_save: called in every process before each checkpoint; what it raises ends it."""
+        # epath would put the current folder before an address too
+        path = directory if buckets.is_address(directory) else Path(directory).absolute()
+        self.directory = epath.Path(path)
+        self._before_save = before_save
         handlers: Any = {  # named here, so that metadata can be read before any save
             "state": ocp.StandardCheckpointHandler(),
             **{name: ocp.JsonCheckpointHandler() for name in JSON_ITEMS},
@@ -66,6 +78,7 @@ class StageCheckpoints:
         """
         if self.latest() == step:  # a stop right after a regular save
             return
+        self._before_save()
         taken = self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -101,6 +114,8 @@ class StageCheckpoints:
             except (
                 Exception
             ) as error:  # Orbax and TensorStore raise whatever a broken file leads to
+                if refused := self._refused(error):
+                    raise refused from None
                 wrong = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"
             wrong = next((said for said in hosts.of_all(wrong) if said), "")
             if not wrong and state is not None:
@@ -127,8 +142,14 @@ class StageCheckpoints:
         # By the handler: the manager's restore waits for the other hosts, which may have failed.
         handler = ocp.StandardCheckpointHandler()
         args = ocp.args.StandardRestore(abstract)
-        state: Any = handler.restore(epath.Path(folder / "state"), args=args)
+        state: Any = handler.restore(folder / "state", args=args)
         return state, items["data"] | {"sums": items["sums"]}
+
+    def _refused(self, error: Exception) -> Exception | None:
+        """What a bucket refuses does not damage what is in it; a file that is not there does."""
+        if not buckets.is_address(self.directory) or isinstance(error, FileNotFoundError):
+            return None
+        return buckets.refusal(error, self.directory)
 
     def _check_shapes(self, step: int, abstract: TrainState) -> None:
         # Orbax refuses another shape too, but with hundreds of lines.
@@ -165,7 +186,7 @@ class StageCheckpoints:
     def delete(self) -> None:
         """Removes all of them: their stage is finished and stored as a model."""
         self.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        buckets.remove(self.directory)
 
 
 @jax.jit
@@ -202,7 +223,12 @@ def _name(at: Any) -> str:
     return "/".join(str(part) for part in parts)
 
 
-def _put_aside(folder: Path, aside: Path) -> None:
+def _put_aside(folder: epath.Path, aside: epath.Path) -> None:
     """Renames a checkpoint so that none is lost that another version, or a person, could read."""
-    shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
+    buckets.remove(aside)
+    if buckets.is_address(folder):  # copies all, and then takes away what makes it a checkpoint
+        buckets.copy(folder, aside)
+        buckets.remove(folder / COMMITTED)
+        buckets.remove(folder)
+    else:
+        folder.rename(aside)

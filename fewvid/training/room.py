@@ -42,6 +42,16 @@ def check_room(workdir: Path, params: Mapping[str, Any], plans: Sequence[StagePl
         )
 
 
+def check_scratch(scratch: Path, params: Mapping[str, Any]) -> None:
+    """Raises UserError where the two models do not fit that a run in a bucket has on a machine."""
+    needed, free = 2 * _bytes(params), shutil.disk_usage(scratch).free
+    if needed > free:
+        raise UserError(
+            f"{scratch.parent} has {_gib(free)} free, and a run whose --workdir is in a bucket has "
+            f"two models on each machine, {_gib(needed)}; make room or set TMPDIR to another disk"
+        )
+
+
 def checkpoint_bytes(params: Mapping[str, Any], plan: StagePlan) -> int:
     """What one checkpoint of a stage holds: what trains and the state of its optimizer."""
     stage = plan.stage

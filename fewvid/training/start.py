@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 
+from fewvid import buckets
 from fewvid.checkpoints import model_directory
 from fewvid.data.manifest import read_manifest
 from fewvid.data.mixtures import Source, read_source
@@ -89,18 +90,24 @@ def model_config(run: RunConfig) -> LvlmConfig:
     """The sizes of the model that a run trains. Raises UserError for a model that is not there."""
     if not run.init_from:
         return model_of(run.model, "config.model")
+    if buckets.is_address(run.init_from):
+        directory = buckets.at(run.init_from, "config.init_from")
+        return _checked(model_directory.read_config(directory), run, directory)
     directory = Path(run.init_from).expanduser()
     if run.init_from not in model_directory.packaged_models() and not directory.exists():
         raise UserError(f"config.init_from: no model at {directory}{_made_by(run, directory)}")
     directory = model_directory.resolve(run.init_from)
-    config = model_directory.read_config(directory)
+    return _checked(model_directory.read_config(directory), run, directory)
+
+
+def _checked(config: LvlmConfig, run: RunConfig, directory: buckets.Folder) -> LvlmConfig:
     check_sizes(config, str(directory / "config.json"))
     if run.expects:
         _check_expected(config, model_of(run.expects, "config.expects"), directory)
     return config
 
 
-def _check_expected(found: LvlmConfig, expected: LvlmConfig, directory: Path) -> None:
+def _check_expected(found: LvlmConfig, expected: LvlmConfig, directory: buckets.Folder) -> None:
     """Raises UserError where a model has other parameters than the run was made for."""
     theirs, ours = (
         {path: leaf.shape for path, leaf in flatten(_shapes(config)).items()}

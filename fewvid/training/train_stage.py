@@ -41,7 +41,8 @@ from fewvid.training import trainable as subtree
 from fewvid.training.changes import jsonable
 from fewvid.training.checkpoints import StageCheckpoints
 from fewvid.training.loop import train
-from fewvid.training.metrics import MetricsLog
+from fewvid.training.metrics import BOARD, FILE, MetricsLog
+from fewvid.training.place import Place
 from fewvid.training.plan import StagePlan
 from fewvid.training.progress import Display, OnStep, StepReport
 from fewvid.training.stage import RunConfig
@@ -56,15 +57,18 @@ FRAMES = 8  # that a model trained on pictures alone looks at when it is shown a
 def train_stage(
     plan: StagePlan,
     run: RunConfig,
-    workdir: Path,
-    start: Path,
-    done: Path,
+    workdir: Place,
+    begins: str,
+    done: str,
     mesh: Mesh,
     shown: Display,
     on_step: OnStep | None,
 ) -> None:
-    """Trains one stage from the model at `start` (or its newest checkpoint) and stores `done`."""
-    stage = plan.stage
+    """Trains one stage from the model `begins` (or its newest checkpoint) and stores `done`.
+
+    Both are names of the run's models: "start", "stages/0-align".
+    """
+    stage, start = plan.stage, workdir.bring(begins)
     before = sum(earlier.steps for earlier in run.stages[: plan.index])
     model, tokenizer = model_directory.read_config(start), model_directory.load_tokenizer(start)
     key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
@@ -83,7 +87,7 @@ def train_stage(
         shown.say(f"attention of the decoder: {kernel}")
     programs = stage_programs(plan, run, model, params, layout, chat.visual, mesh)
     program = programs[plan.keeps[-1]]  # all differ in their step alone
-    sources = [locate(source, run, workdir) for source in stage.sources]
+    sources = [locate(source, run, workdir.here) for source in stage.sources]
     bad = BadSamples(stage.max_bad_fraction)
     told = 0
 
@@ -117,7 +121,18 @@ def train_stage(
     else:
         iterator = train_iterator(sources, plan.shape, chat, rows=rows, **options)
         constant, numbers = {}, None
-    checkpoints = StageCheckpoints(workdir / "checkpoints" / plan.folder)
+    log: MetricsLog | None = None
+
+    def before_save() -> (
+        None
+    ):  # the numbers of all steps that a checkpoint holds are kept before it
+        if workdir.in_bucket:
+            hosts.from_leader(workdir.check_taken)
+        if log:
+            log.send()
+
+    folder = workdir.root / "checkpoints" / plan.folder
+    checkpoints = StageCheckpoints(folder, before_save=before_save)
     try:
         config = jsonable(run.to_dict())
         state = checkpoints.restore(program.abstract, iterator, config, shown.say)
@@ -128,7 +143,10 @@ def train_stage(
             if int(state.step) > stage.steps:
                 raise UserError(f"steps is {stage.steps}, but {int(state.step)} are made already")
         del trained, params
-        log = MetricsLog(workdir, before + int(state.step)) if hosts.leads() else None
+        if hosts.leads():
+            workdir.bring_file(FILE)
+            send = partial(workdir.keep_files, FILE, f"{BOARD}/*") if workdir.in_bucket else None
+            log = MetricsLog(workdir.here, before + int(state.step), send)
 
         def on_metrics(step: int, metrics: dict[str, float]) -> None:
             where = {"stage": stage.name, "stage_index": plan.index, "step": step}
@@ -159,6 +177,8 @@ def train_stage(
                 constant=constant,
                 on_metrics=on_metrics,
             )
+            if log:
+                log.send()
         finally:
             if log:
                 log.close()
@@ -167,7 +187,9 @@ def train_stage(
         iterator.close()
     tell()
     whole = subtree.merge(state.trainable, frozen, plan.trainable)
-    save_model(done, model, whole, tokenizer, run, plan)
+    save_model(workdir.here / done, model, whole, tokenizer, run, plan)
+    if hosts.leads():
+        workdir.keep(done)
 
 
 def _names(
@@ -224,7 +246,7 @@ def save_model(
 
     All processes come here, where there are several; the first writes.
     """
-    said = {"config": model, "tokenizer": tokenizer} | about(directory, run, plan)
+    said = {"config": model, "tokenizer": tokenizer} | about(directory.name, run, plan)
     if jax.process_count() == 1:
         alpha = plan.stage.lora.alpha
         model_directory.save(directory, params=params, alpha=alpha, **said)
@@ -238,12 +260,12 @@ def save_model(
             tensors.pass_by(each)
 
 
-def about(directory: Path, run: RunConfig, plan: StagePlan) -> dict[str, Any]:
+def about(name: str, run: RunConfig, plan: StagePlan) -> dict[str, Any]:
     """{card, frames} of the model of a run after the stage of `plan`, for `model_directory`."""
     stages = ", ".join(stage.name for stage in run.stages[: plan.index + 1])
     origin = run.init_from or f"random initial parameters (seed {run.seed})"
     return {
-        "card": f"# {directory.name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
+        "card": f"# {name}\n\nTrained by fewvid from {origin}; stages: {stages}.\n",
         "frames": plan.stage.frames if plan.stage.frames > 1 else FRAMES,
     }
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fewvid import buckets
 from fewvid.errors import UserError
 from fewvid.training.changes import jsonable, refuse_changes
 from fewvid.training.stage import RunConfig
 
 CONFIG = "config.json"
+COMMITTED = "commit_success.txt"  # Orbax's, in a bucket
 
 
-def check_same(workdir: Path, run: RunConfig) -> list[str]:
+def check_same(workdir: buckets.Folder, run: RunConfig) -> list[str]:
     """The changes of the config since the directory was last used, all of which may be made.
 
     Raises UserError, with the keys, where it is of a run with another config.
@@ -34,7 +34,7 @@ def check_same(workdir: Path, run: RunConfig) -> list[str]:
 class Claim:
     """A run's hold on its working directory. before: whether an earlier call made it."""
 
-    def __init__(self, workdir: Path, run: RunConfig) -> None:
+    def __init__(self, workdir: buckets.Folder, run: RunConfig) -> None:
         self.before = (workdir / CONFIG).exists()
         self._workdir, self._run = workdir, run
         # What a run makes before its first checkpoint, and this directory did not have.
@@ -43,26 +43,23 @@ class Claim:
 
     def write(self) -> None:
         """Stores the config: from now on the directory is the run's."""
-        beside = self._workdir / f".{CONFIG}.tmp"
         text = json.dumps(jsonable(self._run.to_dict()), indent=2) + "\n"
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, self._workdir / CONFIG)
+        buckets.write_whole(self._workdir / CONFIG, text)
 
     def release(self) -> None:
         """Takes a claim of this call back, where there is nothing yet to go on from.
 
         The miniature world stays: the mended config draws the same one, most likely.
         """
-        saved = [*self._workdir.glob("checkpoints/*/[0-9]*"), *self._workdir.glob("stages/[0-9]*")]
-        if self.before or saved:
+        saved = ("checkpoints/*/[0-9]*", "stages/[0-9]*")
+        if self.before or any(list(self._workdir.glob(each)) for each in saved):
             return
         for name in self._new:
-            path = self._workdir / name
-            path.unlink(missing_ok=True) if name == CONFIG else shutil.rmtree(path, True)
+            buckets.remove(self._workdir / name)
 
 
 @contextmanager
-def claim(workdir: Path, run: RunConfig) -> Iterator[Claim]:
+def claim(workdir: buckets.Folder, run: RunConfig) -> Iterator[Claim]:
     """The claim of a run: the caller writes it once the config is known to work.
 
     A config that proves wrong (a UserError) before its first checkpoint gives the directory back,
@@ -76,17 +73,21 @@ def claim(workdir: Path, run: RunConfig) -> Iterator[Claim]:
         raise
 
 
-def sweep(workdir: Path) -> list[str]:
+def sweep(workdir: buckets.Folder) -> list[str]:
     """Removes what a kill left half-written: such names are never read.
 
     Returns the checkpoints among it, as "0-align/100".
     """
-    for pattern in (".start.*", ".model.*", "stages/.*"):
-        for left in workdir.glob(pattern):
-            shutil.rmtree(left, ignore_errors=True)
-    half = sorted(workdir.glob("checkpoints/*/*.orbax-checkpoint-tmp*"))
+    if buckets.is_address(workdir):  # where nothing is renamed, a file says what is whole
+        steps = workdir.glob("checkpoints/*/[0-9]*")
+        half = [s for s in steps if s.name.isdigit() and not (s / COMMITTED).exists()]
+    else:
+        for pattern in (".start.*", ".model.*", "stages/.*"):
+            for left in workdir.glob(pattern):
+                buckets.remove(left)
+        half = sorted(workdir.glob("checkpoints/*/*.orbax-checkpoint-tmp*"))
     for left in half:
-        shutil.rmtree(left, ignore_errors=True)
+        buckets.remove(left)
     return [f"{left.parent.name}/{left.name.partition('.')[0]}" for left in half]
 
 

@@ -53,15 +53,21 @@ write_secrets() {
     done
 }
 
+requirements() { # which files of requirements these arguments need
+    printf 'requirements.txt'
+    [[ " ${arguments[*]}" != *[\ =]gs://* ]] || printf ' requirements-gcs.txt'
+}
+
 make_bundle() { # fills the folder; with DRY_RUN=1 says what it would hold
     pack_tree
     if dry; then
-        note "wanted.txt: requirements.txt and $extra; its hash decides whether to install"
+        note "wanted.txt: $(requirements) and $extra; its hash decides whether to install"
         note "arguments:$(quoted "${arguments[@]}")"
         [ ${#names[@]} -eq 0 ] || note "secrets: the values of ${names[*]}, mode 600"
         return
     fi
-    { cat "$root/requirements.txt"; printf '%s\n' "$extra"; } >"$bundle/wanted.txt"
+    # shellcheck disable=SC2046 # names without spaces
+    { (cd "$root" && cat $(requirements)); printf '%s\n' "$extra"; } >"$bundle/wanted.txt"
     cp "$root/launch/pod/on_host.sh" "$bundle/on_host.sh"
     write_arguments
     write_secrets

@@ -130,6 +130,7 @@ def checkout(tmp_path_factory):
     shutil.copytree(REPOSITORY / "launch", folder / "launch")
     (folder / ".gitignore").write_text("runs/\n")
     (folder / "requirements.txt").write_text("flax\n")
+    (folder / "requirements-gcs.txt").write_text("gcsfs\n")
     (folder / "old.py").write_text("1\n")
     (folder / "gone.py").write_text("1\n")
     git(folder, "init", "-q", "--template=")
