@@ -26,4 +26,4 @@ def get_config(arg: str = "full") -> ConfigDict:
         keep = keeps[-1]
         longer = [f"{name}, K = {keep}" for name in ("random", "attention")]
         cells += [recipes.twice_the_steps(size, cell) for cell in cells if cell.name in longer]
-    return recipes.study("samplers", size, cells, measure=["coverage", "locality"])
+    return recipes.study("samplers", size, cells, measure=["coverage", "locality", "dropped"])

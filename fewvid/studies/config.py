@@ -22,7 +22,7 @@ from fewvid.training import stage
 from fewvid.training.sizes import model_of
 
 KINDS = ("mixed", "temporal", "static")
-MEASURES = ("costs", "coverage", "identity", "locality")
+MEASURES = ("costs", "coverage", "dropped", "identity", "locality")
 MEDIA = ("video", "image")
 
 

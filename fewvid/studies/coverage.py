@@ -50,7 +50,8 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
     """
     shelf = exam_of(study.cells[0], study.exam("clips"))
     count = min(CLIPS, study.scale.test)
-    shown = [_shown(shelf, index, base.config.encoder.patch_size) for index in range(count)]
+    patch = base.config.encoder.patch_size
+    things = [shown(shelf, index, patch) for index in range(count)]
     keeps = sorted({c.keep for c in study.cells if c.keep < base.config.encoder.tokens})
     fresh = base._replace(params=lvlm.init(base.config, jax.random.key(FRESH)))
     names = [name for name in dict.fromkeys(cell.sampler for cell in study.cells) if name != "pool"]
@@ -60,10 +61,10 @@ def measure(study: StudyConfig, base: Base) -> dict[str, Any]:
         corpus, bank = _encoded(model, shelf, count)
         for name, sampler in asked.items():
             kept[name] = {
-                str(keep): _judged(_kept(model, corpus, bank, sampler, keep), shown)
+                str(keep): _judged(_kept(model, corpus, bank, sampler, keep), things)
                 for keep in keeps
             }
-    return {"area": _share([one.any(0).mean() for one in shown]), "kept": kept}
+    return {"area": _share([one.any(0).mean() for one in things]), "kept": kept}
 
 
 def _encoded(base: Base, shelf: Shelf, count: int) -> tuple[Corpus, Bank]:
@@ -73,14 +74,17 @@ def _encoded(base: Base, shelf: Shelf, count: int) -> tuple[Corpus, Bank]:
     return library.corpus((shelf,), encoded=True), bank
 
 
-def _shown(shelf: Shelf, index: int, patch: int) -> np.ndarray:
-    """bool[things,T,N]: the tokens that show each thing of a clip; of a small one the best one."""
+def shown(shelf: Shelf, index: int, patch: int, least: float = SHOWN) -> np.ndarray:
+    """bool[things,T,N]: the tokens that show each thing of a clip: more than `least` of a patch.
+
+    Of a thing that takes so much of none it is the one that shows the most of it.
+    """
     world = World(clips=10**6, images=10**6, seed=SEED, variant=shelf.variant)
     scene, _ = scene_of(world, shelf.split, shelf.medium, index)
     taken = in_patches(places(scene, SIZE), patch)
     times = np.arange(taken.shape[1]) / FPS
     taken = taken[:, choose_frames(times, shelf.frames)]
-    return (taken >= SHOWN) | ((taken > 0) & (taken == taken.max(axis=-1, keepdims=True)))
+    return (taken > least) | ((taken > 0) & (taken == taken.max(axis=-1, keepdims=True)))
 
 
 def _kept(base: Base, corpus: Corpus, bank: Bank, sampler: str, keep: int) -> np.ndarray:
@@ -102,8 +106,8 @@ def _kept(base: Base, corpus: Corpus, bank: Bank, sampler: str, keep: int) -> np
     return found.reshape(count, frames, -1)
 
 
-def _judged(kept: np.ndarray, shown: Sequence[np.ndarray]) -> dict[str, Share]:
-    both = list(zip(kept, shown, strict=True))
+def _judged(kept: np.ndarray, things: Sequence[np.ndarray]) -> dict[str, Share]:
+    both = list(zip(kept, things, strict=True))
     return {
         "on": _share([float(np.any(one, axis=0)[mine].mean()) for mine, one in both]),
         "missed": _share([1 - (one & mine).any(-1).mean() for mine, one in both]),

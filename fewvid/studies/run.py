@@ -23,7 +23,7 @@ import jax
 from fewvid.cores import cores
 from fewvid.errors import UserError
 from fewvid.studies import base as image_model
-from fewvid.studies import costs, coverage, identity, locality, page
+from fewvid.studies import costs, coverage, dropped, identity, locality, page
 from fewvid.studies.base import Base
 from fewvid.studies.config import StudyConfig
 from fewvid.studies.missing import finish
@@ -44,6 +44,7 @@ MISSING = (StopIteration, LookupError, ValueError, RuntimeError)  # the last of 
 MEASURES = {
     "costs": costs.measure,
     "coverage": coverage.measure,
+    "dropped": dropped.measure,
     "identity": identity.measure,
     "locality": locality.measure,
 }

@@ -86,9 +86,13 @@ class Store:
     def measured(self, study: StudyConfig, name: str) -> dict[str, Any] | None:
         """What was measured of a study's cells: `found`, and `made_on`, where; None if it was not.
 
-        name: of `config.MEASURES`.
+        name: of `config.MEASURES`. Raises UserError for a file that holds no such thing.
         """
-        return read_json(self._measured_file(study, name)) or None
+        file = self._measured_file(study, name)
+        known = read_json(file)
+        if file.is_file() and not (known.get("found") and known.get("made_on")):
+            raise UserError(f"{file} holds no measure; remove it: it is made again")
+        return known or None
 
     def keep_measured(self, study: StudyConfig, name: str, found: Any) -> dict[str, Any]:
         """Stores what was measured, and returns it as `measured` does."""

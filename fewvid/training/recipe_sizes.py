@@ -59,6 +59,8 @@ class Size:
     resident: bool  # whether stages with a frozen encoder keep their features on the device
     learning_rates: Mapping[str, float] = field(default_factory=dict)  # 1e-3 where not named
     parts: Parts | None = None  # of a real size, which begins with an imported model
+    accumulate: int = 1  # of a stage that trains the encoder on clips: with gradients 32 frames a
+    # row take more of a chip than the decoder does
 
     @property
     def picture_frames(self) -> int:
@@ -70,7 +72,13 @@ class Size:
 CLIP_L_14_336_USED = dataclasses.replace(CLIP_L_14_336, depth=CLIP_L_14_336.depth - 1)
 
 
-def _real(encoder: EncoderConfig, decoder: DecoderConfig, parts: Parts, batch_size: int) -> Size:
+def _real(
+    encoder: EncoderConfig,
+    decoder: DecoderConfig,
+    parts: Parts,
+    batch_size: int,
+    accumulate: int = 1,
+) -> Size:
     """The model that `parts.command` makes, at 32 frames of which K = 64 tokens are kept."""
     adapter = AdapterConfig("tokens", 1, encoder.width, encoder.heads)
     return Size(
@@ -86,6 +94,7 @@ def _real(encoder: EncoderConfig, decoder: DecoderConfig, parts: Parts, batch_si
         resident=False,
         learning_rates={"pretrain": 1e-4, "instruct": 2e-5, "video": 2e-5},
         parts=parts,
+        accumulate=accumulate,
     )
 
 
@@ -139,6 +148,7 @@ SIZES = {
         QWEN_0_5B,
         Parts("google/siglip-so400m-patch14-384", "Qwen/Qwen2-0.5B", "models/qwen_0_5b"),
         batch_size=64,
+        accumulate=4,  # 8 rows at once need 25 GiB of a chip, and v5e has 16
     ),
 }
 OF_THE_WORLD = ("tiny", "shapes")

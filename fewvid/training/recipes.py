@@ -151,6 +151,7 @@ def _stage(
     optimizer = OptimizerConfig(rate, warmup=min(50, steps // 5), weight_decay=0.01)
     frames = chosen.picture_frames if sources == IMAGES else chosen.frames
     length = chosen.length
+    through = frames > 1 and any(path.startswith("encoder/") for path in trainable)
     if real:
         length -= (chosen.frames - frames) * KEEP
         sources = tuple((_OWN[manifest], weight) for manifest, weight in sources)
@@ -168,7 +169,7 @@ def _stage(
         "answers": 128 if real else 2 * chosen.questions,  # else a word and the end
         "optimizer": asdict(optimizer),
         "lora": asdict(LoraConfig()),
-        "accumulate": 1,
+        "accumulate": chosen.accumulate if through else 1,
         "cache_features": frozen and not real,  # more files than a host has room for
         "max_bad_fraction": 0.05,
         "resident": resident or (frozen and chosen.resident),

@@ -78,6 +78,7 @@ def made_up(study: StudyConfig, *, seeds: int = 0, spread: float = 0.006, only=N
         "identity": _identity(study),
         "coverage": _coverage(study),
         "locality": _locality(),
+        "dropped": _dropped(seeds),
     }
     return Results(values)
 
@@ -131,6 +132,24 @@ def _locality() -> dict:
         for source, mean in means.items()
     }
     return {"off": of, "on": of}
+
+
+def _dropped(seeds: int) -> dict:
+    def scores(share: float) -> dict:
+        return {
+            name: {
+                "kind": "static",
+                "chance": 0.5,
+                "total": 400,
+                "right": [int(400 * share)] * seeds,
+            }
+            for name in PICTURED
+        }
+
+    shares = {"tokens": (0.98, 0.97, 0.97), "mlp": (0.95, 0.89, 0.7)}
+    kept = ("attention", "random", "off things")
+    of = {n: dict(zip(kept, map(scores, each), strict=True)) for n, each in shares.items()}
+    return {"keep": 16, "steps": 400, "scores": of}
 
 
 @pytest.fixture(scope="session")

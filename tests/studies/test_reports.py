@@ -71,7 +71,7 @@ def test_enough_is_where_more_is_no_longer_seen_to_help(studied):
     # 1 % equals the last too, but 3 % after it does not.
     assert verdicts.enough(results, cells, "clips", ["colour"]) == "30 %"
     assert verdicts.enough(results, cells, "clips", ["shape"]) == "0 %"
-    assert verdicts.helps(30, [0, 30, 100]) == "no gain past 30"
+    assert verdicts.helps(30, [0, 30, 100]) == "no gain seen past 30"
     assert verdicts.helps(100, [0, 30, 100]) == "gains up to all 100"
 
 

@@ -50,6 +50,8 @@ def test_each_config_is_a_plan(config, name, shapes):
         videos = any("videos" in str(source.manifest) for source in plan.stage.sources)
         assert plan.shape.frames == (32 if videos else 1)
         assert plan.keeps == (64,)
+        encodes = plan.stage.name == "pretrain" and videos and name == "qwen_0_5b"
+        assert plan.stage.accumulate == (4 if encodes else 1)
         assert plan.shape.length - plan.shape.visual_tokens(plan.shape.frames) == 256
 
 

@@ -1,4 +1,4 @@
-"""Why a choice matters or not: what it leaves out of the scene, and what a token says of the rest.
+"""What a choice leaves out of the scene, and what a token says of the rest.
 
 Part of the page of `samplers`.
 """
@@ -13,8 +13,6 @@ from fewvid.studies.coverage import UNTRAINED
 from fewvid.studies.results import Estimate, Results
 
 RANDOM, PAPER = "random", "attention"
-GUESSED = 0.5  # balanced accuracy of knowing nothing
-TOLD = 0.9  # balanced accuracy from which on a token tells what is elsewhere
 
 
 def findings(results: Results, trained: Mapping[int, Mapping[str, str]]) -> list[str]:
@@ -51,19 +49,12 @@ def _spread(results: Results) -> str:
         for source, found in results.values["locality"]["off"].items()
     }
     colour, form = (off["encoder"][what] for what in ("colour", "form"))
-    said = (
-        f"Which colours are in a picture a linear reading of one token that shows no thing tells "
-        f"with {colour} % (50 is chance), from the pixels of the token's patch with "
-        f"{off['pixels']['colour']} %, after an encoder that nothing has trained with "
+    return (
+        "Part of it the encoder spreads: which colours are in a picture a linear reading of one "
+        f"token that shows no thing tells with {colour} % (50 is chance), from the pixels of its "
+        f"patch with {off['pixels']['colour']} %, after an encoder that nothing has trained with "
         f"{off['encoder, untrained']['colour']} %; which forms with {form}, "
         f"{off['pixels']['form']} and {off['encoder, untrained']['form']} %."
-    )
-    if colour.low < TOLD:
-        return said
-    return (
-        "**Why attention does not beat random, trained with**: the encoder's tokens are not local. "
-        f"{said} A decoder that is trained on any tokens learns to read there what attention would "
-        "have picked; one that was trained on all has not, and then the choice matters."
     )
 
 

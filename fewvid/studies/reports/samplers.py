@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewvid.studies import figures, marks
-from fewvid.studies.reports import coverage, late, longer, verdicts
+from fewvid.studies.reports import coverage, dropped, late, longer, verdicts
 from fewvid.studies.reports.report import Picture, Report
 from fewvid.studies.results import Estimate, Results
 
@@ -76,7 +76,7 @@ def findings(results: Results) -> Sequence[str]:
                 claim = f"at K = {keep}, {how}, attention beats random on {kind} questions"
                 lines.append(verdicts.gain(claim, gained))
     trained = {keep: _cells(results, keep, applied=False) for keep in _keeps(results)}
-    lines += coverage.findings(results, trained)
+    lines += [*dropped.findings(results), *coverage.findings(results, trained)]
     for keep in _keeps(results):
         lines += [_beaten(results, keep, applied=False), *_without_late(results, keep)]
         lines += [_beaten(results, keep, applied=True), _trained(results, keep)]
@@ -203,8 +203,9 @@ REPORT = Report(
     how=(
         "Every sampler at the same K: once at work in training and exam alike, once only applied "
         "in the exam to the model that was trained with all tokens. Intervals of differences from "
-        "random hold for all samplers at once (Dunnett 1955). The best is picked among all by the "
-        "very questions that it is judged by, which flatters it a little."
+        "random hold for all samplers at once (Dunnett 1955). `dpp_text` is trained on all of a "
+        "row's questions together and examined with one at a time. The best is picked among all by "
+        "the very questions that it is judged by, which flatters it a little."
     ),
     findings=findings,
     pictures=[
@@ -224,6 +225,12 @@ REPORT = Report(
             "What is left out of the scene, and what is answered: every sampler but pool, which "
             "averages all tokens; things of clips, measured with the image model; 95 % intervals.",
             coverage.missed_and_right,
+        ),
+        Picture(
+            "dropped.png",
+            "The image model's adapter and decoder trained on pictures, by how the adapter reads "
+            "and by what is kept; 95 % intervals.",
+            dropped.by_adapter,
         ),
     ],
 )

@@ -88,4 +88,4 @@ def enough(results: Results, cells: Sequence[str], exam: str, of: str | Sequence
 
 def helps(first: int, counts: Sequence[int]) -> str:
     """What `enough` found, in words, before a unit: `first` of ascending `counts`."""
-    return f"gains up to all {first}" if first == counts[-1] else f"no gain past {first}"
+    return f"gains up to all {first}" if first == counts[-1] else f"no gain seen past {first}"
