@@ -103,9 +103,9 @@ class SamplerConfig:
     at K = N / 16 those that avoid repeating themselves are learnt with sooner, at N / 4 random ones
     are (studies `samplers`, `adapter`). Queries that are tokens read the whole frame, so that
     little is lost with what is dropped; with other adapters attention is above random (study
-    `samplers`, measure `dropped`). keep None keeps all N, so that nobody loses tokens unasked; the recipes keep about N / 8, which costs nothing (study `keep`). A model that
-    is imported whole has trained with all tokens and takes `maxmin`: there what repeats itself
-    loses.
+    `samplers`, measure `dropped`). keep None keeps all N, so that nobody loses tokens unasked; the
+    recipes keep about N / 8, which costs nothing (study `keep`). A model that is imported whole has
+    trained with all tokens and takes `maxmin`: there what repeats itself loses.
     """
 
     name: str = "attention"
