@@ -53,8 +53,12 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args.config, args.overrides)
     from fewvid.parallel.watch import Watch
 
-    with Watch(processes.start()):
-        return _run(config, args.workdir)
+    try:
+        with Watch(processes.start()):
+            return _run(config, args.workdir)
+    except buckets.Unreachable as error:
+        print(one_line(str(error)), file=sys.stderr)
+        return processes.LOST
 
 
 def _run(config: Any, workdir: Path | str) -> int:
@@ -83,7 +87,9 @@ def _run(config: Any, workdir: Path | str) -> int:
         if not _disk_is_full(error):
             if not isinstance(workdir, str):
                 raise
-            return _refused(error, workdir)
+            if (said := _refused(error, workdir)) is None:
+                raise
+            raise said from None
         _hush()
         full = f"--workdir {workdir}: its disk is full; make room"
         if isinstance(workdir, str):
@@ -93,18 +99,14 @@ def _run(config: Any, workdir: Path | str) -> int:
     return 0
 
 
-def _refused(error: Exception, workdir: str) -> int:
-    """Raises or prints what Cloud Storage refused; raises `error` where it did not come of that."""
+def _refused(error: Exception, workdir: str) -> Exception | None:
+    """What Cloud Storage refused, as it is to be said; None where it did not come of that."""
     said = error
     if not isinstance(error, buckets.Unreachable):
         said = buckets.refusal(error, workdir, "--workdir")
-    if said is None:
-        raise error
-    _hush()
-    if isinstance(said, UserError):
-        raise said from None
-    print(one_line(str(said)), file=sys.stderr)
-    return processes.LOST
+    if said:
+        _hush()
+    return said
 
 
 def _hush() -> None:

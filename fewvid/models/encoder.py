@@ -82,14 +82,15 @@ def normalised(pixels: jax.Array, c: EncoderConfig) -> jax.Array:
 class Encoder(nn.Module):
     """float or uint8 pixels [F,H,W,3] in 0..255 -> (tokens float[F,N,D], response float32[F,N]).
 
-    remat: one of `models.remat.NAMES`. still: up to there, from the first layer on, nothing takes a
-    gradient: a step goes back through the layers after it alone, and keeps no activation of others.
+    remat: one of `models.remat.NAMES`. frozen_layers: so many from the first
+    on take no gradient: a step goes back through those after them alone, and keeps no activation of
+    others.
     """
 
     config: EncoderConfig
     dtype: Any = jnp.float32
     remat: str = "none"
-    still: int = 0
+    frozen_layers: int = 0
 
     @nn.compact
     def __call__(self, pixels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -112,10 +113,10 @@ class Encoder(nn.Module):
         block = rematerialised(Block, self.remat)
         response = jnp.zeros((frames, c.tokens), jnp.float32)
         is_last = jnp.arange(c.depth) == c.depth - 1
-        if self.still and not self.is_initializing():
+        if self.frozen_layers and not self.is_initializing():
             stacked = self.get_variable("params", "layers")
             one = block(c, self.dtype, parent=None)
-            x, response = _in_two_loops(one, stacked, (x, response), is_last, self.still)
+            x, response = _in_two_loops(one, stacked, (x, response), is_last, self.frozen_layers)
         else:
             layers = nn.scan(
                 block,
@@ -130,9 +131,9 @@ class Encoder(nn.Module):
 
 
 def _in_two_loops(
-    block: Block, stacked: Any, carry: tuple[jax.Array, jax.Array], is_last: jax.Array, still: int
+    block: Block, stacked: Any, carry: tuple[jax.Array, jax.Array], is_last: jax.Array, frozen: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Through all layers, of which the first `still` and their input take no gradient."""
+    """Through all layers, of which the first `frozen` and their input take no gradient."""
 
     def layer(carry: Any, each: tuple[Any, jax.Array]) -> Any:
         params, last = each
@@ -140,7 +141,7 @@ def _in_two_loops(
 
     first, rest = (
         jax.tree.map(lambda leaf, part=part: leaf[part], (stacked, is_last))
-        for part in (slice(still), slice(still, None))
+        for part in (slice(frozen), slice(frozen, None))
     )
     # Of the parameters too: else the first loop keeps what their gradients would need.
     carry, _ = jax.lax.scan(layer, *jax.lax.stop_gradient((carry, first)))

@@ -44,11 +44,11 @@ class Lvlm(nn.Module):
     dtype: Any = jnp.float32
     remat: str = "none"  # one of `models.remat.NAMES`
     unrolled: bool = False  # the decoder's layers, see `models.decoder`
-    still: int = 0  # the encoder's layers without a gradient, see `Encoder`
+    frozen_layers: int = 0  # of the encoder, see there
 
     def setup(self) -> None:
         c = self.config
-        self.encoder = Encoder(c.encoder, self.dtype, self.remat, self.still)
+        self.encoder = Encoder(c.encoder, self.dtype, self.remat, self.frozen_layers)
         if c.adapter.queries == "projector":
             self.adapter = Projector(c.adapter, c.sampler, c.decoder.width, self.dtype)
         else:
@@ -129,10 +129,10 @@ def _apply(
     method: str,
     dtype: Any,
     remat: str = "none",
-    still: int = 0,
+    frozen_layers: int = 0,
 ) -> Callable[..., Any]:
     """One method of `Lvlm` on these parameters; it returns what that method returns."""
-    module = Lvlm(config, dtype, remat, is_unrolled(params), still)
+    module = Lvlm(config, dtype, remat, is_unrolled(params), frozen_layers)
     return partial(module.apply, {"params": params}, method=method)
 
 
@@ -158,13 +158,13 @@ def encode(
     *,
     dtype: Any = jnp.float32,
     remat: str = "none",
-    still: int = 0,
+    frozen_layers: int = 0,
 ) -> Features:
     """pixels uint8[B,T,H,W,3] -> Features. Needs params["encoder"] alone.
 
-    still: layers, from the first on, that take no gradient (see `Encoder`).
+    frozen_layers: how many, from the first on, take no gradient (see `Encoder`).
     """
-    return _apply(config, params, "encode", dtype, remat, still)(pixels)
+    return _apply(config, params, "encode", dtype, remat, frozen_layers)(pixels)
 
 
 def see(
@@ -236,7 +236,7 @@ def forward(
     rng: jax.Array | None = None,
     dtype: Any = jnp.float32,
     remat: str = "none",
-    still: int = 0,
+    frozen_layers: int = 0,
     visual_id: int = 4,
     packed: bool = True,
     cache: Cache | None = None,
@@ -244,7 +244,8 @@ def forward(
     """hidden float[B,L,D] of a batch of packed turns (see docs of `data.batches`), and the cache.
 
     packed: a row may hold several turns, which do not see each other; False: one turn a row, which
-    is read from left to right, so that no mask is made, read or multiplied by. still: as `encode`.
+    is read from left to right, so that no mask is made, read or multiplied by. frozen_layers: as
+    `encode` has it.
 
     The batch holds pixels uint8[B,T,H,W,3], or feature_tokens float[B,T,N,D] and
     feature_response where the encoder's work was done before, or neither (text alone). Where
@@ -254,7 +255,14 @@ def forward(
     visual = None
     if "pixels" in batch or "feature_tokens" in batch:
         features = (
-            encode(config, params, batch["pixels"], dtype=dtype, remat=remat, still=still)
+            encode(
+                config,
+                params,
+                batch["pixels"],
+                dtype=dtype,
+                remat=remat,
+                frozen_layers=frozen_layers,
+            )
             if "pixels" in batch
             else Features(batch["feature_tokens"], batch["feature_response"])
         )

@@ -19,6 +19,7 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Any
 
+from fewvid.buckets import Unreachable
 from fewvid.errors import UserError, one_line
 from fewvid.parallel import hosts
 from fewvid.parallel.processes import LOST, LOST_TIMEOUT, Meeting
@@ -63,6 +64,8 @@ class Watch:
             return
         if isinstance(error, UserError):
             self._leave(str(error), MISTAKE)
+        if isinstance(error, Unreachable):  # a return would wait here for those that wait for this
+            self._leave(str(error), LOST)
         if isinstance(error, KeyboardInterrupt):
             self._leave("interrupted", INTERRUPTED)
         traceback.print_exception(error)

@@ -75,7 +75,7 @@ def _encoded(base: Base, shelf: Shelf, count: int) -> tuple[Corpus, Bank]:
 
 
 def shown(shelf: Shelf, index: int, patch: int, least: float = SHOWN) -> np.ndarray:
-    """bool[things,T,N]: the tokens that show each thing of a clip: more than `least` of a patch.
+    """bool[things,T,N]: the tokens that show each thing of a clip, on `least` of a patch or more.
 
     Of a thing that takes so much of none it is the one that shows the most of it.
     """
@@ -84,7 +84,8 @@ def shown(shelf: Shelf, index: int, patch: int, least: float = SHOWN) -> np.ndar
     taken = in_patches(places(scene, SIZE), patch)
     times = np.arange(taken.shape[1]) / FPS
     taken = taken[:, choose_frames(times, shelf.frames)]
-    return (taken > least) | ((taken > 0) & (taken == taken.max(axis=-1, keepdims=True)))
+    most = taken.max(axis=-1, keepdims=True)
+    return (taken > 0) & ((taken >= least) | (taken == most))
 
 
 def _kept(base: Base, corpus: Corpus, bank: Bank, sampler: str, keep: int) -> np.ndarray:

@@ -89,10 +89,12 @@ class Store:
         name: of `config.MEASURES`. Raises UserError for a file that holds no such thing.
         """
         file = self._measured_file(study, name)
+        if not file.is_file():
+            return None
         known = read_json(file)
-        if file.is_file() and not (known.get("found") and known.get("made_on")):
+        if not isinstance(known, dict) or not (known.get("found") and known.get("made_on")):
             raise UserError(f"{file} holds no measure; remove it: it is made again")
-        return known or None
+        return known
 
     def keep_measured(self, study: StudyConfig, name: str, found: Any) -> dict[str, Any]:
         """Stores what was measured, and returns it as `measured` does."""

@@ -18,7 +18,7 @@ from fewvid.models.cross_entropy import chunk_of
 from fewvid.parallel.collectives import Sent
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
-from fewvid.training.trainable import still
+from fewvid.training.trainable import frozen_layers
 from fewvid.training.work import trains
 
 SCORE = 6  # bytes that an attention score takes: in float32, and in what is multiplied with
@@ -67,7 +67,7 @@ def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, frames: int, pl
     of_layer = max(tokens * attends + held, tokens * maps)
     if not trains(plan, "encoder"):
         return of_layer
-    back = e.depth - still(plan.trainable, "encoder")
+    back = e.depth - frozen_layers(plan.trainable, "encoder")
     if run.remat == "none":
         return back * (tokens * (attends + maps) + held)
     return back * tokens * e.width + 2 * of_layer

@@ -20,7 +20,7 @@ from fewvid.training.optimizer import make_optimizer, schedule
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
 from fewvid.training.step import Program, make_program
-from fewvid.training.trainable import still
+from fewvid.training.trainable import frozen_layers
 
 
 def stage_programs(
@@ -74,6 +74,7 @@ def _loss(
     batch = narrow(batch, plan.shape, read, visual_id)
     options: Any = {"keep": keep, "sampler": plan.stage.sampler, "visual_id": visual_id}
     options |= {"dtype": jnp.dtype(run.compute_dtype), "remat": run.remat}
-    options |= {"packed": plan.stage.questions > 1, "still": still(plan.trainable, "encoder")}
+    options["packed"] = plan.stage.questions > 1
+    options["frozen_layers"] = frozen_layers(plan.trainable, "encoder")
     value, metrics = lvlm.loss(model, params, batch, rng=rng, **options)
     return value, metrics | {"keep": jnp.float32(keep)}

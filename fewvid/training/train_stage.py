@@ -73,9 +73,9 @@ def train_stage(
     model, tokenizer = model_directory.read_config(start), model_directory.load_tokenizer(start)
     key = jax.random.fold_in(jax.random.key(run.seed), plan.index + 1)  # 0 is the model's own
     shapes = jax.eval_shape(lambda: lvlm.init(model, jax.random.key(0)))
-    # What no row of trains keeps its 16 bits, if it is stored so: it is only ever multiplied with.
-    still = flatten(shapes).keys() - plan.trainable.keys()
-    params = onto_mesh.load(start, shardings(mesh, shapes, report=lambda _: None), still)
+    # What is stored in 16 bits and trains in none of its rows stays so: half the memory.
+    untouched = flatten(shapes).keys() - plan.trainable.keys()
+    params = onto_mesh.load(start, shardings(mesh, shapes, report=lambda _: None), untouched)
     layout = shardings(mesh, lora.grown(shapes, stage.lora), report=shown.say)
     params = lora.begun(params, layout, stage.lora, jax.random.fold_in(key, LORA))
     chat = chat_for(tokenizer)
@@ -123,9 +123,8 @@ def train_stage(
         constant, numbers = {}, None
     log: MetricsLog | None = None
 
-    def before_save() -> (
-        None
-    ):  # the numbers of all steps that a checkpoint holds are kept before it
+    def before_save() -> None:
+        """Keeps the numbers of all steps that a checkpoint will hold before it is there."""
         if workdir.in_bucket:
             hosts.from_leader(workdir.check_taken)
         if log:

@@ -73,7 +73,7 @@ def split_layout(layout: Mapping[str, Any], trainable: Trainable) -> tuple[dict,
     return unflatten({path: flat[path] for path in trainable}), unflatten(frozen)
 
 
-def still(trainable: Trainable, part: str) -> int:
+def frozen_layers(trainable: Trainable, part: str) -> int:
     """How many layers of a part, from the first on, have nothing that trains in or before them."""
     mine = {path: rows for path, rows in trainable.items() if path.startswith(f"{part}/")}
     if not all(path.startswith(f"{part}/layers/") for path in mine):

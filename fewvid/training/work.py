@@ -19,7 +19,7 @@ from fewvid.models.config import LvlmConfig
 from fewvid.models.cross_entropy import chunk_of
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
-from fewvid.training.trainable import still
+from fewvid.training.trainable import frozen_layers
 
 # Bytes of a weight's update: it, its gradient and its moments in, and all but the gradient out.
 # Muon's products are not counted.
@@ -85,7 +85,7 @@ def _encoder(plan: StagePlan, run: RunConfig, model: LvlmConfig, platform: str) 
             if path.startswith("encoder/")
         )
         ways = 1 + trains_whole(plan, "encoder")  # the gradients of inputs, and of weights
-        back = (c.depth - still(plan.trainable, "encoder")) / c.depth
+        back = (c.depth - frozen_layers(plan.trainable, "encoder")) / c.depth
         passes = 1 + (ways + (run.remat == "full")) * back
         useful = 1 + ways * blocks / c.depth
     scores = holds_scores(platform, run.compute_dtype, length)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from fewvid.buckets import Unreachable
 from fewvid.errors import UserError
 from fewvid.parallel import hosts
 from fewvid.parallel.processes import LOST, Meeting
@@ -102,6 +103,13 @@ def test_it_waits_no_longer_than_a_lost_one_takes(store, exits):
     leaves(watch(0, 2, lost=1), UserError("no")).join(timeout=10)
     assert exits == [2]
     assert time.monotonic() - began < 5
+
+
+def test_a_storage_that_fails_one_process_ends_the_others_too(store, exits):
+    leaves(watch(1, 2), Unreachable("gs://bucket/run does not answer")).join(timeout=10)
+    assert exits == [LOST]  # a return would wait for the other, which waits for this one
+    (said,) = (json.loads(said) for _, said in store.key_value_dir_get(ENDED))
+    assert said["why"] == "gs://bucket/run does not answer"
 
 
 def test_another_process_ends_at_once_with_the_words_of_the_first(store, exits, capsys):

@@ -167,6 +167,18 @@ def test_a_damaged_file_of_results_is_named(tmp_path):
             store.find(of, of.cells[0])
 
 
+def test_a_damaged_measure_is_named(tmp_path):
+    store, of = Store(tmp_path, "base", "a machine"), study(*KINDS)
+    assert store.measured(of, "costs") is None
+    kept = store.keep_measured(of, "costs", {"encoder": 1.0})
+    assert store.measured(of, "costs") == kept
+    (file,) = tmp_path.iterdir()
+    for other in ("{}", "[]", '{"found": 1}'):
+        file.write_text(other)
+        with pytest.raises(UserError, match=f"{file.name} holds no measure; remove it"):
+            store.measured(of, "costs")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

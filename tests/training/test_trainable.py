@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewvid.errors import UserError
-from fewvid.training.trainable import abstract_split, count, merge, select, split, still
+from fewvid.training.trainable import abstract_split, count, frozen_layers, merge, select, split
 
 PARAMS = {
     "adapter": {"out": {"kernel": np.arange(6.0).reshape(2, 3)}},
@@ -58,9 +58,9 @@ def test_mistakes(patterns, message):
         select(PARAMS, patterns)
 
 
-def test_layers_before_the_first_that_trains_are_still():
+def test_layers_before_the_first_that_trains_are_frozen():
     rows = {"encoder/layers/mlp_in/kernel": (2, 4), "encoder/layers/mlp_in/bias": (1, 4)}
-    assert still({"adapter/k/kernel": None, **rows}, "encoder") == 1
-    assert still({**rows, "encoder/layers/mlp_out/kernel": None}, "encoder") == 0
-    assert still({**rows, "encoder/position": None}, "encoder") == 0
-    assert still({"adapter/k/kernel": None}, "encoder") == 0
+    assert frozen_layers({"adapter/k/kernel": None, **rows}, "encoder") == 1
+    assert frozen_layers({**rows, "encoder/layers/mlp_out/kernel": None}, "encoder") == 0
+    assert frozen_layers({**rows, "encoder/position": None}, "encoder") == 0
+    assert frozen_layers({"adapter/k/kernel": None}, "encoder") == 0

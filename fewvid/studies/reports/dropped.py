@@ -46,6 +46,11 @@ def _why(results: Results, view: Results) -> list[str]:
         return []
     names = sorted(view.dimensions(EXAM), key=lambda n: -_gained(view, ALONE, of=[n]).mean)
     most = ", ".join(f"{n} {verdicts.points(_gained(view, ALONE, of=[n]))}" for n in names[:2])
+    least = sorted(view.dimensions(EXAM), key=lambda n: _above_chance(view, n))
+    unknown = ", ".join(
+        f"{n} {view.estimate(f'{ALONE}/{OFF}', EXAM, [n])} % (chance {view.chance(EXAM, [n]):.0%})"
+        for n in least[:2]
+    )
     others = "; ".join(
         f"`{name}` {verdicts.points(one)}" for name, one in gained.items() if name != ALONE
     )
@@ -55,9 +60,16 @@ def _why(results: Results, view: Results) -> list[str]:
         "of which shows a part of any thing it is "
         f"{verdicts.points(lost[WHOLE])} from where attention chooses. Where no token reads "
         f"another, `{ALONE}`, that is {verdicts.points(lost[ALONE])}, and attention less random "
-        f"is {verdicts.points(gained[ALONE])} (most on {most}). Attention less random with other "
+        f"is {verdicts.points(gained[ALONE])} (most on {most}); least is known off all things of "
+        f"{unknown}. Attention less random with other "
         f"adapters: {others}."
     ]
+
+
+def _above_chance(view: Results, dimension: str) -> float:
+    """How much better than a guess `mlp` answers from tokens that show no thing."""
+    right = view.estimate(f"{ALONE}/{OFF}", EXAM, [dimension]).mean
+    return right - view.chance(EXAM, [dimension])
 
 
 def _view(results: Results) -> Results:
