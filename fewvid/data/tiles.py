@@ -18,7 +18,7 @@ def views(picture: np.ndarray, side: Side, grid: Grid) -> np.ndarray:
     bicubic, and padded with black to as much on either side; tiles come row by row.
     """
     rows, columns = grid
-    height, width = fitted(*picture.shape[:2], rows * side, columns * side)
+    height, width = fitted(picture.shape[0], picture.shape[1], rows * side, columns * side)
     how = Image.Resampling.BICUBIC
     inside = np.asarray(Image.fromarray(picture).resize((width, height), how))
     canvas = np.zeros((rows * side, columns * side, 3), np.uint8)

@@ -34,7 +34,8 @@ def tiling_for(config: LvlmConfig, clip: Clip) -> Tiling | None:
     """
     if not (clip.is_picture and config.adapter.tiles):
         return None
-    return tiling(*clip.frames.shape[1:3], config.encoder, config.adapter)
+    _, height, width, _ = clip.frames.shape
+    return tiling(height, width, config.encoder, config.adapter)
 
 
 def check_looking(
