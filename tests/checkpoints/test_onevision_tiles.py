@@ -61,8 +61,10 @@ def pair(request, hf, written, words, tmp_path):
 
 @pytest.fixture
 def pictures(shared_data, tmp_path):
-    """Files: real pictures of several aspects, a grey, an RGBA and a palette one, odd shapes."""
-    files = sorted(path for path in (shared_data / "images").iterdir() if path.is_file())
+    """Files: real pictures of several sizes, grey, RGBA and palette among them, and odd shapes."""
+    files = sorted(path for path in (shared_data / "images").iterdir() if path.is_file())[2:]
+    Image.open(files[0]).rotate(90, expand=True).convert("P").save(tmp_path / "palette.png")
+    files.append(tmp_path / "palette.png")
     rng = np.random.default_rng(0)
     for height, width in SHAPES:
         noise = rng.integers(0, 256, (height, width, 3), np.uint8)
