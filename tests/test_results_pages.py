@@ -6,12 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from fewvid.commands.configs import load_config
 from fewvid.studies import page
+from fewvid.studies.base import ensure
+from fewvid.studies.config import parse
 from fewvid.studies.reports import REPORTS
 from fewvid.studies.results import Results
+from fewvid.studies.store import Store
 
 FOLDER = Path(__file__).parent.parent / "docs" / "results"
 STUDIES = sorted(file.parent.name for file in FOLDER.glob("*/results.json"))
+
+
+@pytest.fixture(scope="module")
+def base():
+    scale = parse(load_config("configs/studies/keep.py:full")).scale
+    return ensure(scale, FOLDER / "base", print)
 
 
 def test_there_are_pages():
@@ -28,6 +38,14 @@ def test_a_page_says_what_was_measured(name, tmp_path):
     drawn = {file.name for file in tmp_path.glob("*.png")}
     assert drawn == {file.name for file in (FOLDER / name).glob("*.png")}
     assert results.values["config"]["size"] == "full"
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_cells_of_a_page_are_found_again(name, base):
+    study = parse(load_config(f"configs/studies/{name}.py:full"))
+    store = Store(FOLDER / "cells", base.digest)
+    missing = [cell.name for cell in study.cells if not store.find(study, cell)]
+    assert not missing  # a change of a key would train all of it anew
 
 
 def quoted(file):

@@ -18,14 +18,15 @@ import numpy as np
 from fewvid.checkpoints import importing, model_directory, source
 from fewvid.checkpoints.families import decoders, encoders
 from fewvid.errors import UserError
-from fewvid.models.config import EncoderConfig, LvlmConfig, candidates, visual_tokens
+from fewvid.models.config import EncoderConfig, LvlmConfig, candidates, of_picture, visual_tokens
+from fewvid.models.tiling import tiling
 
 ROWS, FRAMES = 2, 2  # rows of ids, and pictures, that are compared
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """what: `logits` or `tokens of the encoder`; largest: the largest difference of one of them.
+    """what: which logits, or `tokens of the encoder`; largest: the largest difference of one.
 
     spread: their standard deviation, to see it beside. kl: of the next-token distributions, the
     mean over positions, in nats; None where there are no logits.
@@ -62,11 +63,35 @@ class How:
         """Torch's name of the device."""
         return "cuda" if self.on.platform == "gpu" else "cpu"
 
-    def placed(self, params: Any) -> Any:
-        """Weights as they are, there."""
+    def placed(self, arrays: Any) -> Any:
+        """Weights, or what is given, as they are, there."""
         import jax
 
-        return jax.device_put(params, self.on)
+        return jax.device_put(arrays, self.on)
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Our side of a comparison, and what both sides are given: `length` ids a row, of `rng`."""
+
+    config: LvlmConfig
+    params: Any
+    rng: np.random.Generator
+    how: How
+    length: int
+
+    def ids(self, rows: int, visual: int = -1, count: int = 0) -> np.ndarray:
+        """int[rows,length + count]: ids, and after the first one `count` placeholders `visual`."""
+        shape = (rows, self.length + count)
+        ids = self.rng.integers(0, self.config.decoder.vocab_size - 1, shape)
+        ids += ids >= visual if count else 0
+        ids[:, 1 : 1 + count] = visual
+        return ids
+
+    def pixels(self, *shape: int) -> np.ndarray:
+        """uint8[*shape,S,S,3], random."""
+        side = self.config.encoder.image_size
+        return self.rng.integers(0, 256, (*shape, side, side, 3), np.uint8)
 
 
 def compare(
@@ -74,7 +99,8 @@ def compare(
 ) -> list[Agreement]:
     """One Agreement for a LLaVA, an LLM or an encoder; two for a folder of `convert export`.
 
-    A LLaVA-OneVision is compared over videos of `FRAMES` frames, a LLaVA over pictures.
+    A LLaVA is compared over pictures; a LLaVA-OneVision over videos of `FRAMES` frames, and once
+    more over a picture in tiles, where our model has them.
 
     length: ids of a row; dtype: float32 or bfloat16, see `How`. Raises UserError where torch is
     missing or the two cannot be compared.
@@ -83,31 +109,24 @@ def compare(
         raise UserError("convert verify needs torch: pip install -r requirements-parity.txt")
     directory, folder = model_directory.resolve(model), source.folder_of(against)
     config, params = model_directory.load_weights(directory)
-    rng, how = np.random.default_rng(seed), How.of(dtype)
-    params = how.placed(params)
+    how = How.of(dtype)
+    ours = Ours(config, how.placed(params), np.random.default_rng(seed), how, length)
     if (folder / importing.OWN / "config.json").is_file():
-        found = [_llm(folder / "llm", config, params, length, rng, how)]
+        found = [_llm(folder / "llm", ours)]
         if (folder / "encoder").is_dir():
-            found.append(_encoder(folder / "encoder", config, params, rng, how))
+            found.append(_encoder(folder / "encoder", ours))
         return found
     known = (*importing.WHOLE, *importing.ENCODERS, *importing.DECODERS)
     kind = source.model_type(folder, known)
     if kind in importing.ENCODERS:
-        return [_encoder(folder, config, params, rng, how)]
+        return [_encoder(folder, ours)]
     if kind in importing.DECODERS:
-        return [_llm(folder, config, params, length, rng, how)]
-    return [_llava(importing.FAMILIES[kind], folder, config, params, length, rng, how)]
+        return [_llm(folder, ours)]
+    return _llava(importing.FAMILIES[kind], folder, ours)
 
 
-def _llava(
-    family: Any,
-    folder: Path,
-    config: LvlmConfig,
-    params: Any,
-    length: int,
-    rng: np.random.Generator,
-    how: How,
-) -> Agreement:
+def _llava(family: Any, folder: Path, ours: Ours) -> list[Agreement]:
+    config = ours.config
     if config.adapter.queries != "projector":
         raise UserError(
             f"{folder} is a LLaVA, with a projector; the model's adapter.queries is "
@@ -117,53 +136,80 @@ def _llava(
         family.write_config(config)
     except UserError as error:
         raise UserError(f"{folder} is a {family.TYPE}, the model is none: {error}") from error
-    theirs = _theirs(folder, family.CLASS, how)
-    video = config.adapter.pool
-    frames = FRAMES if video else 1
+    theirs = _theirs(folder, family.CLASS, ours.how)
+    if not config.adapter.pool:
+        return [_frames(theirs, ours, 1, "logits")]
+    found = [_frames(theirs, ours, FRAMES, "logits of videos")]
+    return [*found, _in_tiles(theirs, ours)] if config.adapter.tiles else found
+
+
+def _frames(theirs: Any, ours: Ours, frames: int, what: str) -> Agreement:
+    """Over videos where the model pools, over pictures where it does not."""
+    config, video = ours.config, ours.config.adapter.pool
     visual = int(theirs.config.video_token_index if video else theirs.config.image_token_index)
-    count = visual_tokens(config, frames, candidates(config))
-    ids = _ids(config, length + count, rng, visual)
-    ids[:, 1 : 1 + count] = visual
-    pixels = _pixels(config, (ROWS, frames), rng)
+    ids = ours.ids(ROWS, visual, visual_tokens(config, frames, candidates(config)))
+    pixels = ours.pixels(ROWS, frames)
     seen = _normalised(pixels.reshape(-1, *pixels.shape[2:]), config.encoder)
     name = "pixel_values_videos" if video else "pixel_values"
     seen = seen.reshape(ROWS, frames, *seen.shape[1:]) if video else seen
-    wanted = _called(theirs, {"input_ids": ids, name: seen}, how).logits
+    wanted = _called(theirs, {"input_ids": ids, name: seen}, ours.how).logits
     times = np.tile(np.arange(frames, dtype=np.float32), (ROWS, 1))
     batch = _batch(ids) | {"pixels": pixels, "times": times}
-    return _of_logits(_logits(config, params, batch, visual, how), wanted)
+    return _of_logits(_logits(ours, batch, visual), wanted, what)
 
 
-def _llm(
-    folder: Path,
-    config: LvlmConfig,
-    params: Any,
-    length: int,
-    rng: np.random.Generator,
-    how: How,
-) -> Agreement:
-    theirs = _theirs(folder, decoders.CLASSES[source.model_type(folder, importing.DECODERS)], how)
-    most = min(config.decoder.vocab_size, theirs.config.vocab_size)
-    ids = rng.integers(0, most, (ROWS, length))
-    wanted = _called(theirs, {"input_ids": ids}, how).logits
-    return _of_logits(_logits(config, params, _batch(ids), -1, how), wanted)
+def _in_tiles(theirs: Any, ours: Ours) -> Agreement:
+    """Over one picture of an odd shape, whole and in tiles, every token of a view kept."""
+    import jax
+    import jax.numpy as jnp
+
+    from fewvid.models import lvlm, tiles
+
+    config, how = of_picture(ours.config), ours.how
+    side, visual = config.encoder.image_size, int(theirs.config.image_token_index)
+    height, width = side * 5 // 4, side * 7 // 4
+    cut = tiling(height, width, config.encoder, config.adapter)
+    ids, views = ours.ids(1, visual, cut.tokens), ours.pixels(cut.views, 1)
+    given = {"input_ids": ids, "pixel_values": _normalised(views[:, 0], config.encoder)[None]}
+    wanted = _called(theirs, given | {"image_sizes": np.array([[height, width]])}, how).logits
+
+    def run(params: Any, views: Any, ids: Any, table: Any) -> Any:
+        features = lvlm.encode(config, params, views, dtype=how.dtype)
+        times = jnp.zeros((cut.views, 1))
+        seen = lvlm.see(config, params, features, times, keep=candidates(config), dtype=how.dtype)
+        row = tiles.pack(seen.tokens, params["adapter"]["newline"], table)
+        module = lvlm.Lvlm(config, how.dtype)
+        at = np.arange(ids.shape[1])[None]
+        inputs = (row, ids, at, None, ids == visual, None)
+        hidden: Any = module.apply({"params": params}, *inputs, method="read")
+        return lvlm.logits(config, params, hidden[0], how.dtype)
+
+    found = jax.jit(run)(ours.params, *how.placed((views, ids, tiles.table(cut))))
+    return _of_logits(np.asarray(found), wanted, "logits of a picture in tiles")
 
 
-def _encoder(
-    folder: Path, config: LvlmConfig, params: Any, rng: np.random.Generator, how: How
-) -> Agreement:
+def _llm(folder: Path, ours: Ours) -> Agreement:
+    kind = source.model_type(folder, importing.DECODERS)
+    theirs = _theirs(folder, decoders.CLASSES[kind], ours.how)
+    most = min(ours.config.decoder.vocab_size, theirs.config.vocab_size)
+    ids = ours.rng.integers(0, most, (ROWS, ours.length))
+    wanted = _called(theirs, {"input_ids": ids}, ours.how).logits
+    return _of_logits(_logits(ours, _batch(ids), -1), wanted, "logits")
+
+
+def _encoder(folder: Path, ours: Ours) -> Agreement:
     import jax
 
     from fewvid.models import lvlm
 
+    how, c = ours.how, ours.config.encoder
     tower = encoders.tower_of(source.read_config(folder))
     theirs = _theirs(folder, encoders.CLASSES[tower.model_type], how)
-    pixels = _pixels(config, (1, FRAMES), rng)
-    encode = jax.jit(partial(lvlm.encode, config, dtype=how.dtype))
-    found = encode(params, jax.device_put(pixels, how.on)).tokens[0].astype(np.float32)
-    given = {"pixel_values": _normalised(pixels[0], config.encoder)}
+    pixels = ours.pixels(1, FRAMES)
+    encode = jax.jit(partial(lvlm.encode, ours.config, dtype=how.dtype))
+    found = encode(ours.params, ours.how.placed(pixels)).tokens[0].astype(np.float32)
+    given = {"pixel_values": _normalised(pixels[0], c)}
     out = _called(theirs, given, how, output_hidden_states=True)
-    c = config.encoder
     wanted = out.last_hidden_state if c.post_norm else out.hidden_states[c.depth]
     wanted = wanted.detach().float().cpu().numpy()[:, int(c.cls_token) :]
     return _agreement("tokens of the encoder", np.asarray(found), wanted)
@@ -189,18 +235,16 @@ def _called(model: Any, given: Mapping[str, np.ndarray], how: How, **options: An
     return model(**typed, **options)
 
 
-def _logits(
-    config: LvlmConfig, params: Any, batch: Mapping[str, Any], visual: int, how: How
-) -> np.ndarray:
+def _logits(ours: Ours, batch: Mapping[str, Any], visual: int) -> np.ndarray:
     """float32[B,L,V] of whole rows, with every token of a frame kept."""
     import jax
 
     from fewvid.models import lvlm
 
-    options: dict[str, Any] = {"keep": candidates(config), "visual_id": visual}
-    options |= {"dtype": how.dtype, "packed": False}
-    run: Callable[..., Any] = partial(lvlm.answer_logits, config, **options)
-    return np.asarray(jax.jit(run)(params, jax.device_put(dict(batch), how.on)))
+    options: dict[str, Any] = {"keep": candidates(ours.config), "visual_id": visual}
+    options |= {"dtype": ours.how.dtype, "packed": False}
+    run: Callable[..., Any] = partial(lvlm.answer_logits, ours.config, **options)
+    return np.asarray(jax.jit(run)(ours.params, ours.how.placed(dict(batch))))
 
 
 def _batch(ids: np.ndarray) -> dict[str, np.ndarray]:
@@ -213,29 +257,19 @@ def _batch(ids: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _ids(config: LvlmConfig, length: int, rng: np.random.Generator, but: int) -> np.ndarray:
-    ids = rng.integers(0, config.decoder.vocab_size - 1, (ROWS, length))
-    return ids + (ids >= but)
-
-
-def _pixels(config: LvlmConfig, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    side = config.encoder.image_size
-    return rng.integers(0, 256, (*shape, side, side, 3), np.uint8)
-
-
 def _normalised(pixels: np.ndarray, c: EncoderConfig) -> np.ndarray:
     """uint8[F,H,W,3] -> float32[F,3,H,W], as their image processor does it."""
     x = (pixels / 255 - np.array(c.mean)) / np.array(c.std)
     return x.transpose(0, 3, 1, 2).astype(np.float32)
 
 
-def _of_logits(found: np.ndarray, theirs: Any) -> Agreement:
+def _of_logits(found: np.ndarray, theirs: Any, what: str) -> Agreement:
     wanted = theirs.detach().float().cpu().numpy()
     found = found[..., : wanted.shape[-1]]  # a vocabulary may have grown on its way
     wanted = wanted[..., : found.shape[-1]]
     p, q = (_log_softmax(x.astype(np.float64)) for x in (wanted, found))
     kl = float((np.exp(p) * (p - q)).sum(-1).mean())
-    return _agreement("logits", found, wanted, kl)
+    return _agreement(what, found, wanted, kl)
 
 
 def _agreement(what: str, found: np.ndarray, wanted: np.ndarray, kl: float | None = None):

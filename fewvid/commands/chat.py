@@ -85,8 +85,9 @@ def converse(conversation: Conversation, args: argparse.Namespace) -> int:
 
 def looked(view: View, video: str) -> str:
     """What was looked at: "8 frames of a.mp4, 4 tokens kept of each (auto: change 0.031)"."""
-    count, kept = len(view.clip.frames), view.kept
-    text = f"{count} frame{'s' * (count != 1)} of {video}, {kept} token{'s' * (kept != 1)} kept"
+    count, kept = len(view.seen), view.kept
+    what = "view" if view.tiling else "frame"
+    text = f"{count} {what}{'s' * (count != 1)} of {video}, {kept} token{'s' * (kept != 1)} kept"
     text += " of each" * (count != 1)
     return text if view.change is None else f"{text} (auto: change {view.change:.3f})"
 
@@ -133,6 +134,7 @@ def as_json(answer: Answer, model: str, video: str, before: dict[str, float]) ->
         "model": model,
         "video": video,
         "frames": answer.frames_used,
+        "views": answer.views,
         "tokens_per_frame": answer.tokens_per_frame,
         "kept_per_frame": answer.kept,
         "change": answer.change,

@@ -68,7 +68,10 @@ def look(
     with clock.measure("decode"):
         # the frames' own size is for the picture alone; without one, memory stays small
         size = None if drawn else config.encoder.side
-        clip = decode_video(args.video, frames, size=size, backend=args.backend, asked=asked)
+        whole = bool(config.adapter.tiles)
+        clip = decode_video(
+            args.video, frames, size=size, backend=args.backend, asked=asked, whole=whole
+        )
     if quarter:
         keep = max(1, kept_tokens(config_for(config, clip)) // 4)
     if drawn:

@@ -38,6 +38,7 @@ def decode_video(
     backend: str = "auto",
     timeout_s: float = 10.0,
     asked: bool = True,
+    whole: bool = False,
 ) -> Clip:
     """Reads frames of a video, spread evenly over the time that it lasts.
 
@@ -56,6 +57,8 @@ def decode_video(
       timeout_s: seconds after which a file that still is not read is given up.
       asked: that somebody asked for so many; False for a default, of which a still picture, one
         frame by its nature, need not say that it has fewer.
+      whole: leaves a still picture at its own size, whatever `size` is: for a model that reads it
+        in tiles.
 
     Returns:
       A `Clip` of min(T, frames that exist) >= 1 frames.
@@ -82,7 +85,7 @@ def decode_video(
     head = check_file(path, wanted="a video file")
     check_claims(path, head)
     if is_picture(head):
-        stack = Stack(path, size)
+        stack = Stack(path, None if whole else size)
         stack.add(load_image(path))
         return stack.clip(np.zeros(1), frames if asked else 1, 1, 0.0, "pictures", ())
     reasons = []

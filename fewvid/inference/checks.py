@@ -15,6 +15,7 @@ import numpy as np
 from fewvid.data.clip import Clip
 from fewvid.errors import MOST_SEED, UserError
 from fewvid.models.config import LvlmConfig, candidates, kept_tokens, of_picture, visual_tokens
+from fewvid.models.tiling import Tiling, tiling
 
 Keep = int | Literal["auto"] | None  # K, or what `samplers.auto_keep` says, or the model's own
 AUTO = "auto"
@@ -23,6 +24,18 @@ AUTO = "auto"
 def config_for(config: LvlmConfig, clip: Clip) -> LvlmConfig:
     """What the model is to a clip: a still picture is not pooled as the frames of a video are."""
     return of_picture(config) if clip.is_picture else config
+
+
+def tiling_for(config: LvlmConfig, clip: Clip) -> Tiling | None:
+    """The tiles in which the model reads a still picture; None for a video, or where it has none.
+
+    A picture that has been brought to a frame before (`decode_video` of a size, without `whole`)
+    is cut as the square that it is.
+    """
+    if not (clip.is_picture and config.adapter.tiles):
+        return None
+    _, height, width, _ = clip.frames.shape
+    return tiling(height, width, config.encoder, config.adapter)
 
 
 def check_looking(

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fewvid.data.clip import Clip
 from fewvid.errors import UserError
 from fewvid.inference import checks, generate, parts
 from fewvid.inference.clock import Clock
@@ -17,6 +18,7 @@ from fewvid.inference.view import View
 from fewvid.models.config import (
     LvlmConfig,
     candidates,
+    kept_tokens,
     visual_tokens,
     visual_tokens_per_frame,
 )
@@ -30,6 +32,8 @@ class Answer:
     tokens_per_frame: N, of which the sampler kept `kept` (on average, where it spends one budget
       over the clip), of which the decoder read `read_per_frame` (the same number, except where
       learned queries stand between).
+    views: in how many views each frame was seen: 1, or the whole and the tiles of a still picture;
+      then N and `kept` are those of a view, and `read_per_frame` counts all that was read of it.
     change: how much the clip changes, where that decided `kept` (keep="auto"), else None.
     milliseconds: by part: decode, encode, select, adapt, prefill, generate; and `compile`, which
       only the first answer of a shape spends.
@@ -45,6 +49,7 @@ class Answer:
     milliseconds: dict[str, float]
     notes: tuple[str, ...] = ()
     change: float | None = None
+    views: int = 1
 
 
 class Conversation:
@@ -56,8 +61,6 @@ class Conversation:
     def __init__(self, view: View) -> None:
         self.view = view
         self.turns: list[tuple[str, str]] = []
-        self._read = visual_tokens_per_frame(view.config, view.kept)
-        self._shown = visual_tokens(view.config, len(view.clip.frames), view.kept)
         self._visual: jax.Array | None = None  # once something is asked
         self._clock = view.clock  # the first answer's cost includes looking
 
@@ -95,12 +98,15 @@ class Conversation:
         checks.check_question(question)
         checks.check_answering(temperature, max_tokens, seed)
         model, clock = self.view.model, self._clock
+        if self.view.tiling:  # what is read of a picture in tiles hangs on what is chosen of it
+            self.view.choose(question)
         ids, notes = self._prompt(question, max_tokens)
         if self._visual is None:
             self.view.choose(question)
             self._visual = self.view.visual()
-        prefix = len(model.chat.prefix_ids(self._shown))
-        tokens = np.full((1, prefix + parts.padded(len(ids) - prefix)), model.chat.pad, np.int32)
+        prefix = len(model.chat.prefix_ids(0))
+        text = parts.padded(len(ids) - prefix - self.view.shown)
+        tokens = np.full((1, prefix + self.view.room + text), model.chat.pad, np.int32)
         tokens[0, : len(ids)] = ids
         last = jnp.array([len(ids) - 1], jnp.int32)
         logits, cache = model.programs.run(
@@ -148,17 +154,17 @@ class Conversation:
     def _prompt(self, question: str, max_tokens: int) -> tuple[list[int], tuple[str, ...]]:
         """The ids of everything so far and the question; old turns go where there is no room."""
         model = self.view.model
-        frames, tokens = len(self.view.clip.frames), self._read
-        picture, most = self.view.clip.is_picture, model.config.decoder.max_length
+        shown, picture = self.view.shown, self.view.clip.is_picture
+        most = model.config.decoder.max_length
         for forgotten in range(len(self.turns) + 1):
             turns = self.turns[forgotten:]
-            ids = model.chat.prompt_ids(self._shown, turns, question, picture=picture)
+            ids = model.chat.prompt_ids(shown, turns, question, picture=picture)
             if len(ids) + max_tokens <= most:
                 break
         else:
             asked = len(model.chat.question_ids(question))
             raise UserError(
-                f"{frames} frames of {tokens} tokens, a question of {asked} and an answer of "
+                f"{self._seen()}, a question of {asked} and an answer of "
                 f"up to {max_tokens} exceed the {most} tokens that the "
                 "model reads; use a smaller --frames, --keep or --max-tokens, or ask in fewer words"
             )
@@ -173,19 +179,41 @@ class Conversation:
             frames_used=len(view.clip.frames),
             tokens_per_frame=candidates(view.config),
             kept=view.kept,
-            read_per_frame=self._read,
+            read_per_frame=self._read(),
             sampler=view.sampler,
             milliseconds=dict(clock.milliseconds),
             notes=(*view.clip.notes, *notes),
             change=view.change,
+            views=view.tiling.views if view.tiling else 1,
         )
 
+    def _read(self) -> int:
+        """How many tokens of a frame the decoder reads."""
+        view = self.view
+        return view.shown if view.tiling else visual_tokens_per_frame(view.config, view.kept)
 
-def check_room(config: LvlmConfig, frames: int, keep: int | None) -> None:
-    """Raises UserError where the visual tokens alone exceed what the decoder reads."""
-    tokens = visual_tokens_per_frame(config, keep)
-    if visual_tokens(config, frames, keep) >= config.decoder.max_length:
+    def _seen(self) -> str:
+        """What is seen, in words."""
+        if self.view.tiling:
+            return f"a picture of {self.view.tiling.views} views, {self.view.shown} tokens in all"
+        return f"{len(self.view.clip.frames)} frames of {self._read()} tokens"
+
+
+def check_room(config: LvlmConfig, clip: Clip, keep: int | None) -> None:
+    """Raises UserError where the visual tokens alone exceed what the decoder reads.
+
+    Of a picture in tiles whose tokens are chosen among, how many are read is known only then.
+    """
+    of_clip, tiling = checks.config_for(config, clip), checks.tiling_for(config, clip)
+    frames, most = len(clip.frames), config.decoder.max_length
+    if tiling is not None:
+        if kept_tokens(of_clip, keep) == candidates(of_clip) and tiling.tokens >= most:
+            raise UserError(
+                f"a picture of {tiling.views} views, {tiling.tokens} tokens in all, exceeds the "
+                f"{most} tokens that the model reads; use a smaller --keep"
+            )
+    elif visual_tokens(of_clip, frames, keep) >= most:
         raise UserError(
-            f"{frames} frames of {tokens} tokens exceed the {config.decoder.max_length} tokens "
-            "that the model reads; use a smaller --frames or --keep"
+            f"{frames} frames of {visual_tokens_per_frame(of_clip, keep)} tokens exceed the {most} "
+            "tokens that the model reads; use a smaller --frames or --keep"
         )

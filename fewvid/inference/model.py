@@ -181,12 +181,11 @@ class Model:
             with clock.measure("decode"):
                 asked = frames is not None
                 video = decode_video(video, frames if asked else self.frames, asked=asked)
-        config = checks.config_for(self.config, video)
         if to_ask and keep != checks.AUTO:
-            check_room(config, len(video.frames), keep)
+            check_room(self.config, video, keep)
         view = View(self, video, keep, sampler, seed, question)
         if to_ask and keep == checks.AUTO:
-            check_room(config, len(video.frames), view.kept)
+            check_room(self.config, video, view.kept)
         view.clock.milliseconds["decode"] = clock.milliseconds["decode"]
         return view
 

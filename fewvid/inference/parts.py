@@ -2,6 +2,8 @@
 
 pixels --encode--> Features --select--> kept --adapt--> visual --read--> first logits, cache
 
+Between `adapt` and `read`, `pack` puts the views of a picture in tiles into one row.
+
 `dtype` is what a part computes in, and its cache holds; parameters may be of another.
 """
 
@@ -14,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from fewvid import samplers
-from fewvid.models import lvlm
+from fewvid.models import lvlm, tiles
 from fewvid.models.config import LvlmConfig
 from fewvid.models.pooling import halved_response
 from fewvid.samplers import auto_keep
@@ -81,6 +83,12 @@ def adapt(
     module = lvlm.Lvlm(config, dtype, unrolled=lvlm.is_unrolled(params))
     visual: Any = module.apply({"params": params}, features, times, sample, method="see")
     return visual.tokens
+
+
+@jax.jit
+def pack(params: lvlm.Params, visual: jax.Array, table: tiles.Table) -> jax.Array:
+    """The visual tokens float[1,1,L,D_llm] that are read of views float[V,1,K,D_llm]."""
+    return tiles.pack(visual, params["adapter"]["newline"], table)
 
 
 @partial(jax.jit, static_argnames=("config", "length", "dtype"))

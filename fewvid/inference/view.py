@@ -1,7 +1,12 @@
-"""A clip as the model sees it: encoded once, its tokens chosen once, however much is asked."""
+"""A clip as the model sees it: encoded once, its tokens chosen once, however much is asked.
+
+A still picture that the model reads in tiles (`models.tiles`) goes through as so many pictures of
+one frame, one a view, in a batch: what is true of the view of a clip is true of each of them.
+"""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -9,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fewvid import samplers
+from fewvid.data import tiles as cutting
 from fewvid.data.clip import Clip
 from fewvid.data.images import resize, shown
 from fewvid.errors import UserError
@@ -16,7 +22,8 @@ from fewvid.inference import checks, parts
 from fewvid.inference.checks import AUTO, Keep
 from fewvid.inference.clock import Clock
 from fewvid.inference.selection import Selection
-from fewvid.models.config import candidates, grid_of, kept_tokens
+from fewvid.models import tiles
+from fewvid.models.config import candidates, grid_of, kept_tokens, visual_tokens
 from fewvid.samplers import auto_keep
 
 if TYPE_CHECKING:
@@ -26,6 +33,10 @@ ELSEWHERE = (
     "this model chooses among its adapter's outputs, which are no patches: "
     "marked are the patches with the highest response of the encoder"
 )
+TILED = "the first is the whole picture, squeezed; after it come its tiles, row by row"
+# Views and tokens of a picture come in so many that few programs serve all shapes: the least,
+# and what part of it the next larger number is larger by.
+VIEWS, TOKENS = (2, 2), (64, 4)
 
 
 class View:
@@ -33,6 +44,7 @@ class View:
 
     A sampler that chooses by the question chooses by `question`, or waits for the first one.
     `config` is the model's, or what it is to a still picture (`checks.config_for`).
+    `tiling` is how a still picture is cut, None where it is not.
     `change` is how much the clip changes where K is "auto" (see `samplers.auto_keep`), else None.
     Raises UserError for K outside 1..N and for an unknown sampler.
     """
@@ -51,8 +63,16 @@ class View:
         self.sampler = sampler or config.sampler.name
         samplers.find(self.sampler)
 
-        pixels = resize(clip.frames, config.encoder.side)[None]
-        self.times = clip.times[None].astype(np.float32)
+        self.tiling = checks.tiling_for(config, clip)
+        if self.tiling:
+            self.seen = cutting.views(clip.frames[0], config.encoder.side, self.tiling.grid)
+            more = tiles.bucket(self.tiling.views, *VIEWS) - self.tiling.views
+            pixels = np.pad(self.seen, ((0, more), *((0, 0),) * 3))[:, None]
+            self.times = np.zeros((len(pixels), 1), np.float32)
+        else:
+            self.seen = shown(clip.frames, config.encoder.side)
+            pixels = resize(clip.frames, config.encoder.side)[None]
+            self.times = clip.times[None].astype(np.float32)
         self.features = self.run("encode", parts.encode, pixels, config=config, dtype=model.dtype)
         self.change: float | None = None
         if keep == AUTO:
@@ -79,8 +99,8 @@ class View:
             if question is None:
                 raise UserError(checks.no_question(self.sampler))
             ids = self.model.chat.question_ids(question)
-            asked = np.full((1, parts.padded(len(ids))), -1, np.int32)
-            asked[0, : len(ids)] = ids
+            asked = np.full((len(self.times), parts.padded(len(ids))), -1, np.int32)
+            asked[:, : len(ids)] = ids
         self.chosen, self.response = self.run(
             "select",
             parts.select,
@@ -106,22 +126,46 @@ class View:
         programs, params = self.model.programs, self.model.params
         return programs.run(self.clock, part, function, params, *arguments, **static)
 
+    @property
+    def shown(self) -> int:
+        """How many tokens the decoder reads; of a picture in tiles once its tokens are chosen."""
+        if self.tiling:
+            return len(self._table.newline)
+        return visual_tokens(self.config, len(self.clip.frames), self.kept)
+
+    @property
+    def room(self) -> int:
+        """`shown`, or the larger number that a row is laid out for."""
+        return tiles.bucket(self.shown, *TOKENS) if self.tiling else self.shown
+
+    @cached_property
+    def _table(self) -> tiles.Table:
+        assert self.tiling is not None
+        if self.chosen is None:
+            return tiles.table(self.tiling)
+        return tiles.table(self.tiling, np.asarray(self.chosen.indices)[: self.tiling.views, 0])
+
     def visual(self) -> jax.Array:
-        """The visual tokens float[1,T,M,D] that the decoder reads."""
+        """The visual tokens float[1,T,M,D] that the decoder reads: M in all of one in tiles."""
         looked = (self.features, self.times, self.chosen)
         static = {"config": self.config, "dtype": self.model.dtype}
-        return self.run("adapt", parts.adapt, *looked, **static)
+        visual = self.run("adapt", parts.adapt, *looked, **static)
+        if not self.tiling:
+            return visual
+        return self.run("adapt", parts.pack, visual, tiles.padded(self._table, self.room))
 
     def selection(self) -> Selection:
         """What was kept, with what the encoder sees of the frames; raises as `choose` does."""
         self.choose(None)
         response, chosen, notes = self.response, self.chosen, self.clip.notes
-        encoder, count = self.config.encoder, len(self.clip.frames)
+        encoder, count, times = self.config.encoder, len(self.seen), self.clip.times
+        if self.tiling:
+            times, notes = np.zeros(count, np.float32), (*notes, TILED)
         grid = grid_of(self.config)
         if chosen is None:
             kept = np.ones((count, grid**2), bool)
         elif response.shape[-1] == grid**2:
-            kept = np.asarray(samplers.spread(jnp.ones_like(chosen.weights), chosen)[0] > 0)
+            kept = self._by_frame(samplers.spread(jnp.ones_like(chosen.weights), chosen)) > 0
         else:
             response = self.features.response
             top = jax.lax.top_k(response[0], min(self.kept, encoder.tokens))[1]
@@ -129,12 +173,16 @@ class View:
             np.put_along_axis(kept, np.asarray(top), True, axis=1)
         return Selection(
             indices=tuple(np.flatnonzero(frame).astype(np.int32) for frame in kept),
-            scores=np.asarray(response[0], np.float32),
-            frames=shown(self.clip.frames, encoder.side),
-            times=self.clip.times,
+            scores=self._by_frame(response).astype(np.float32),
+            frames=self.seen,
+            times=times,
             grid=grid,
             sampler=self.sampler if chosen is not None else "",
             model=self.model.name,
             change=self.change,
             notes=notes,
         )
+
+    def _by_frame(self, x: jax.Array) -> np.ndarray:
+        """[1,T,N] -> [T,N], or of the views of a picture [V,1,N] -> [V,N]."""
+        return np.asarray(x[: self.tiling.views, 0] if self.tiling else x[0])

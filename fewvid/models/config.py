@@ -19,6 +19,7 @@ Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
 RopeScaling = Literal["none", "linear", "dynamic", "llama3", "yarn"]
 Fit = Literal["area", "bicubic", "crop"]
 Rgb = tuple[float, float, float]
+Grid = tuple[int, int]  # rows and columns
 
 
 class Side(int):
@@ -125,6 +126,10 @@ class AdapterConfig:
     pool: halve the grid of a frame's outputs, between neighbours (27 x 27 become 14 x 14), as
       LLaVA-OneVision does; the sampler then chooses among what is left, so its site is `after`.
     newline: one learned token behind the last frame, as LLaVA-OneVision has it.
+    tiles: the grids of tiles, each as large as a frame, that a still picture may be cut into to be
+      read in them too (see `models.tiles`); none: it is read whole alone, as a frame of a video is.
+    tile_limit: how many frames' tokens its tiles may come to; what exceeds them by more than a
+      fifth (1.1 squared) is brought down to them.
     change: add what changed since the first frame and since the frame before, and how far things
       moved (see `models.adapter`); nothing for an image.
     """
@@ -136,6 +141,8 @@ class AdapterConfig:
     change: bool = False
     pool: bool = False
     newline: bool = False
+    tiles: tuple[Grid, ...] = ()
+    tile_limit: int = 9
 
     @classmethod
     def tiny(cls) -> Self:
@@ -206,6 +213,10 @@ class LvlmConfig:
                     f"adapter.{name} is for adapter.queries 'projector', got {queries!r}; set "
                     f"adapter.{name} to false"
                 )
+        if self.adapter.tiles and not self.adapter.newline:
+            raise UserError(
+                "adapter.tiles needs adapter.newline true: a newline ends each row of their tokens"
+            )
         if self.adapter.pool and site != "after":
             raise UserError(
                 f"adapter.pool needs sampler.site 'after', got {site!r}: what is pooled are the "
@@ -247,8 +258,12 @@ class LvlmConfig:
 
 def _part(kind: Any, name: str, values: dict[str, Any]) -> Any:
     _check_keys(f"model.{name}", values, [f.name for f in dataclasses.fields(kind)])
-    # JSON has no tuples, and a config must be hashable
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return kind(**{key: _hashable(value) for key, value in values.items()})
+
+
+def _hashable(value: Any) -> Any:
+    """JSON has no tuples, and a config must be hashable."""
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 def _check_keys(where: str, values: dict[str, Any], known: Any) -> None:

@@ -26,6 +26,9 @@ from fewvid.parallel.paths import flatten, unflatten
 from fewvid.studies.config import CellConfig, ExamConfig, StudyConfig
 from fewvid.studies.results import Scores
 
+# Of the adapter: what came after cells were first stored, at the values that leave it as it was.
+LATER = {"tiles": (), "tile_limit": 9}
+
 
 @dataclass(frozen=True)
 class Store:
@@ -136,6 +139,9 @@ class Store:
         what["variant"] = asdict(Variant(**cell.variant))
         parent = self.key(study, study.cell(cell.of)) if cell.of else ""
         scale = {k: v for k, v in asdict(study.scale).items() if k not in ("together", "test")}
+        model = scale["model"]
+        adapter = {k: v for k, v in model["adapter"].items() if k not in LATER or v != LATER[k]}
+        scale["model"] = model | {"adapter": adapter}
         return _digest([what, parent, scale, study.seeds, self.base])
 
 

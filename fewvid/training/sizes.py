@@ -80,6 +80,11 @@ def _check_value(hint: Any, value: Any, where: str) -> None:
             raise UserError(
                 f"{where} is {value!r}, wanted one of {known}.{closest(str(value), options)}"
             )
+    elif typing.get_origin(hint) is tuple and Ellipsis in options:
+        if not isinstance(value, (tuple, list)):
+            raise UserError(f"{where} is {value!r}, wanted a list")
+        for at, part in enumerate(value):
+            _check_value(options[0], part, f"{where}[{at}]")
     elif typing.get_origin(hint) is tuple:
         if not isinstance(value, (tuple, list)) or len(value) != len(options):
             raise UserError(f"{where} is {value!r}, wanted {len(options)} numbers")

@@ -47,6 +47,14 @@ CASES = {
             "sliding_window": None,
         },
     ),
+    "mistral-linear-tied": (
+        "Mistral",
+        {
+            "rope_parameters": {"rope_type": "linear", "factor": 1.5},
+            "tie_word_embeddings": True,
+            "num_key_value_heads": 1,
+        },
+    ),
     "qwen2": (
         "Qwen2",
         {"tie_word_embeddings": True, "num_key_value_heads": 1, "rms_norm_eps": 1e-2},

@@ -30,7 +30,11 @@ def test_pictures_are_those_of_the_family(family, hf, shared_data, tmp_path):
     config = EncoderConfig(image_size=size, **preprocessing.read(tmp_path, kind, size))
     files = sorted(path for path in (shared_data / "images").iterdir() if path.is_file())
     assert len(files) >= 5
-    for file in files:
+    palette = tmp_path / "palette.png"  # of which the sample files have none
+    Image.open(files[0]).convert("P").save(palette)
+    modes = {Image.open(file).mode for file in [*files, palette]}
+    assert modes >= {"RGB", "L", "RGBA", "P"}
+    for file in [*files, palette]:
         upright = ImageOps.exif_transpose(Image.open(file))  # as their own loader does
         wanted = processor(upright, return_tensors="np")["pixel_values"][0]
         ours = np.asarray(normalised(resize(load_image(file)[None], config.side), config))[0]
@@ -129,6 +133,8 @@ def test_what_is_said_of_videos_comes_before_what_is_said_of_pictures(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(pictures))
     read = partial(preprocessing.read, tmp_path, "siglip_vision_model", 48, video=True)
     assert read()["mean"] == (0.1,) * 3
+    of_clip = preprocessing.read(tmp_path, "clip_vision_model", 48, video=True)
+    assert of_clip["fit"] == "bicubic"  # a tower's family cuts, a video's processor does not
     videos = {"video_processor_type": "LlavaOnevisionVideoProcessor", "image_mean": [0.3] * 3}
     both = tmp_path / "processor_config.json"
     both.write_text(json.dumps({"video_processor": videos}))

@@ -29,10 +29,10 @@ def read(folder: Path, family: str, size: int, video: bool = False) -> dict[str,
     """mean, std and fit of `EncoderConfig`; the family's own where the folder has no such file.
 
     size: of the encoder's frames. video: what is said of videos comes before what is said of
-    pictures, whose padding (of tiles) is then none of ours.
+    pictures, whose padding (of tiles) is then none of ours; nothing is cut off unless that is said.
     Raises UserError for a preparation that fewvid has not.
     """
-    found = dict(DEFAULTS[family])
+    found = dict(DEFAULTS[family]) | ({"fit": "bicubic"} if video else {})
     values = (_values(folder, VIDEOS, "video_processor") if video else {}) or _values(
         folder, PICTURES, "image_processor"
     )
