@@ -16,6 +16,7 @@ from typing import Any
 
 from fewvid.bench.cases import Case
 from fewvid.bench.sizes import Size
+from fewvid.parallel import gpu_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 LATE = "no time was left"
@@ -75,7 +76,7 @@ def _environment() -> dict[str, str]:
     """Ours, with this very fewvid first, and most of an accelerator's memory to whoever runs."""
     found = dict(os.environ)
     found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), found.get("PYTHONPATH")]))
-    found.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.93")
+    found.setdefault(gpu_memory.NAME, gpu_memory.SHARE)
     return found
 
 

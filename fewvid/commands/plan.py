@@ -14,6 +14,8 @@ settings fit by formulas, the best first, and how to plan one of them.
     --what generate --config.mesh.data=1 --config.mesh.tensor=4 --rows 8
 
 plans answering by the model that the config trains, with the frames and tokens of its last stage.
+Where the chips are there, --measure runs each stage's step on them, with made-up weights and data,
+and says how far from the plan it is.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from fewvid.commands import places
 from fewvid.commands.configs import read_config, with_overrides
 from fewvid.cores import cores
 from fewvid.errors import UserError
+from fewvid.parallel import gpu_memory
 
 ANSWER = 64  # tokens of one, where --tokens does not say
 
@@ -63,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens", type=_count, help="generate: how many an answer has (default 64)"
     )
+    parser.add_argument(
+        "--measure", action="store_true", help="train: time the steps too, on the chips named"
+    )
     parser.add_argument("--json", type=places.path, metavar="F", help="write all numbers to F too")
     with_overrides(parser)
 
@@ -76,10 +82,13 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args.config, args.overrides)
     if args.json:
         places.check_file(args.json.expanduser(), "--json")
-    topologies.quiet()
+    if args.measure and topology.platform != "cpu":
+        gpu_memory.take_most()
+    else:
+        topologies.quiet()
     import jax
 
-    from fewvid.commands.plan_page import page
+    from fewvid.commands.plan_page import measured_page, page
     from fewvid.models import lvlm
     from fewvid.parallel.mesh import make_mesh
     from fewvid.training.forecast import forecast
@@ -94,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
     model = model_of(wanted.expects, "config.expects") if expected else model_config(wanted)
     sizes = wanted.mesh
     slices = topology.slices if args.search else sizes.slice
-    mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, topologies.devices(topology), slices)
+    devices = topologies.here(topology) if args.measure else topologies.devices(topology)
+    mesh = make_mesh(sizes.data, sizes.fsdp, sizes.tensor, devices, slices)
     topologies.check_slices(topology, mesh.shape["slice"])
     shapes = jax.eval_shape(partial(lvlm.init, model), jax.random.key(0))
     plans = make_plan(wanted.stages, model, shapes, mesh)
@@ -115,8 +125,16 @@ def run(args: argparse.Namespace) -> int:
             print(page(made, topology, dict(mesh.shape)), flush=True)
     if whole:
         print(f"kept whole on every chip, as no axis divides it: {len(set(whole))} arrays")
+    measured = []
+    if args.measure:
+        from fewvid.training.measured import measure
+
+        for plan, planned in zip(plans, found, strict=True):
+            measured.append(measure(plan, wanted, model, mesh))
+            print(measured_page(measured[-1], planned, topology), flush=True)
     if args.json:
         said = _as_json(args.config, topology, dict(mesh.shape), wanted, found, sorted(set(whole)))
+        said["measured"] = [one.to_dict() for one in measured]
         args.json.expanduser().write_text(json.dumps(said, indent=1) + "\n")
     return 0
 
@@ -127,12 +145,15 @@ def _check_flags(args: argparse.Namespace) -> None:
         ("--rows", args.rows, ("encode", "generate")),
         ("--tokens", args.tokens, ("generate",)),
         ("--search", args.search or None, ("train",)),
+        ("--measure", args.measure or None, ("train",)),
     ):
         if value is not None and args.what not in whats:
             raise UserError(
                 f"{flag} is for --what {' or '.join(whats)}, and this plans {args.what}; "
                 f"take {flag} out, or name another --what"
             )
+    if args.search and args.measure:
+        raise UserError("--search runs nothing, so there is nothing to --measure; give one of both")
 
 
 def _serving(

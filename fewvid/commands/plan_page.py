@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fewvid.parallel.mesh import said_of
 from fewvid.parallel.topology import Topology
 from fewvid.training.forecast import Forecast
+from fewvid.training.measured import Measured
 from fewvid.training.plan import StagePlan
 from fewvid.training.search import Setting
 
@@ -35,6 +36,33 @@ def page(found: Forecast, topology: Topology, mesh: dict[str, int]) -> str:
     if not found.refused:
         lines.append(line("sent", _links(found)))
     lines += _times(found, topology)
+    return "\n".join(lines) + "\n"
+
+
+def measured_page(took: Measured, planned: Forecast, topology: Topology) -> str:
+    """What a step took beside what was planned, over the lines of a paragraph."""
+    at, chip, seconds = planned.estimate, topology.chip, took.times.seconds
+    time = f"{seconds:.4g} s [{took.times.q1:.4g}, {took.times.q3:.4g}], {took.times.runs} steps"
+    lines = [
+        f"{took.stage} measured on {took.device}, made-up weights and data, loss {took.loss:.3g}",
+        line("time", time),
+    ]
+    if at and chip:
+        useful = sum(part.useful for part in planned.parts.values()) / topology.chips
+        lines.append(
+            line(
+                "",
+                f"{seconds / at.best:.2f} to {seconds / at.apart:.2f} times the bounds, "
+                f"{useful / seconds / 1e12:.0f} TFLOP/s a chip of use (MFU "
+                f"{useful / seconds / chip.flops:.0%})",
+            )
+        )
+    ratio = f", {took.temporaries / planned.temporaries:.2f} times what was planned"
+    lines.append(
+        line("temporaries", as_bytes(took.temporaries) + (ratio if planned.temporaries else ""))
+    )
+    if took.peak:
+        lines.append(line("peak", f"{as_bytes(took.peak)} of a device, while setting up too"))
     return "\n".join(lines) + "\n"
 
 

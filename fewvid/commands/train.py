@@ -28,7 +28,7 @@ from fewvid import buckets
 from fewvid.commands import places
 from fewvid.commands.configs import keep_compiled, read_config, with_overrides
 from fewvid.errors import UserError, one_line
-from fewvid.parallel import processes
+from fewvid.parallel import gpu_memory, processes
 
 FULL = os.strerror(errno.ENOSPC)
 TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Trains, or goes on, and prints where the model is."""
     config = read_config(args.config, args.overrides)
+    gpu_memory.take_most()
     from fewvid.parallel.watch import Watch
 
     try:

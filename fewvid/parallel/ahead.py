@@ -33,9 +33,14 @@ def compiled(traced: Any, platform: str) -> Compiled:
             raise
         words = str(error).splitlines()[0].removeprefix("RESOURCE_EXHAUSTED: ")
         return Compiled("", int(float(needed[1]) * 2**30), words)
-    memory = found.memory_analysis()
+    return Compiled(found.as_text(), temporaries(found))
+
+
+def temporaries(program: Any) -> int:
+    """Bytes of one device that a compiled program needs beside its arguments."""
+    memory = program.memory_analysis()
     made = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    return Compiled(found.as_text(), memory.temp_size_in_bytes + max(made, 0))
+    return memory.temp_size_in_bytes + max(made, 0)
 
 
 def shaped(leaf: Any, where: Any) -> jax.ShapeDtypeStruct:

@@ -27,6 +27,8 @@ KINDS = {
     "gpu": "gpu:h200x8",
 }
 GPUS = tuple(name for name in CHIPS if name not in KINDS)
+# What libtpu calls its chips.
+TPUS = {"v4": "TPU v4", "v5e": "TPU v5 lite", "v5p": "TPU v5", "v6e": "TPU v6 lite"}
 QUIET = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -115,6 +117,35 @@ def devices(topology: Topology) -> Sequence[Any]:
     Raises UserError where this machine cannot describe them, or the slice does not exist.
     """
     return _tpu(topology) if topology.platform == "tpu" else _cpu(topology.chips)
+
+
+def here(topology: Topology) -> Sequence[Any]:
+    """As many of the devices of this machine as it has chips, which must be of its kind.
+
+    Raises UserError where they are not here.
+    """
+    import jax
+
+    if topology.platform == "cpu":
+        return _cpu(topology.chips)
+    found = jax.devices()
+    kinds = sorted({device.device_kind for device in found})
+    alike = [device for device in found if _is_of(topology, device)]
+    if len(alike) < topology.chips or topology.slices > 1 or jax.process_count() > 1:
+        raise UserError(
+            f"--measure needs the {topology.chips} chips of --topology {topology.name} at one "
+            f"process, and here is {len(found)} x {', '.join(kinds)}; name a topology of what is "
+            "here, or leave --measure out"
+        )
+    return alike[: topology.chips]
+
+
+def _is_of(topology: Topology, device: Any) -> bool:
+    """Whether a device is a chip of this kind, by what its driver calls it."""
+    kind = device.device_kind.lower().split()
+    if topology.platform == "gpu":
+        return device.platform == "gpu" and topology.name.split(":")[1].split("x")[0] in kind
+    return device.platform == "tpu" and device.device_kind == TPUS[topology.name.split(":")[0]]
 
 
 def check_slices(topology: Topology, slices: int) -> None:

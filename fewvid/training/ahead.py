@@ -25,6 +25,7 @@ from fewvid.training import trainable as subtree
 from fewvid.training.plan import StagePlan
 from fewvid.training.stage import RunConfig
 from fewvid.training.stage_programs import stage_programs
+from fewvid.training.step import Program
 
 VISUAL_ID = 4  # any id does: a program is the same whatever stands for a picture
 
@@ -46,9 +47,11 @@ class Held:
 
 @dataclass(frozen=True)
 class Stage:
-    """The step of a stage over a mesh, not compiled yet; arguments are shapes with shardings."""
+    """The programs of a stage over a mesh, not compiled yet, and the shapes, with shardings, of
+    what the step takes: (state, frozen, batch).
+    """
 
-    step: Any
+    program: Program
     arguments: tuple[Any, Any, Any]
     held: Held
 
@@ -73,7 +76,7 @@ def prepare(
     batch = {key: shaped(leaf, rows) for key, leaf in batch_of(plan, model).items()}
     state = program.abstract
     held = Held(*map(bytes_of, (state.trainable, frozen, state.optimizer, batch)))
-    return Stage(program.step, (state, frozen, batch), held)
+    return Stage(program, (state, frozen, batch), held)
 
 
 def batch_of(plan: StagePlan, model: LvlmConfig) -> dict[str, jax.ShapeDtypeStruct]:

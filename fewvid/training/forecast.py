@@ -85,7 +85,7 @@ def forecast(
         made, links = Compiled("", held), by_formula.links(plan, run, model, sides, counted)
     else:
         begun = time.perf_counter()
-        made = compiled(stage.step.trace(*stage.arguments), topology.platform)
+        made = compiled(stage.program.step.trace(*stage.arguments), topology.platform)
         seconds = time.perf_counter() - begun
         links = sent(made.text, sides["slice"], mesh.size) if made.text else {}
     parts = work.of_step(plan, run, model, topology.platform)

@@ -148,3 +148,27 @@ def test_search(planned):
     assert best["flags"] in said
     assert said.count("--config.remat=") == 5
     assert main([*flags, "cpu:8"]) == 2
+
+
+def test_steps_are_measured_beside_the_plan(planned):
+    said, found = planned(*TINY, "--topology", "cpu:4", "--config.mesh.fsdp=2", "--measure")
+    (stage,), (took,) = found["stages"], found["measured"]
+    assert took["stage"] == "instruct"
+    assert took["device"] == "4 x cpu"
+    assert took["times"]["seconds"] > 0
+    assert took["temporaries"] == stage["temporaries"]  # it is the program that was planned
+    assert 0 < took["loss"] < 20
+    assert "instruct measured on 4 x cpu, made-up weights and data" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--topology", "gpu:h200x1", "--measure"], "--measure needs the 1 chips of --topology"),
+        (["--topology", "cpu:2", "--measure", "--search"], "give one of both"),
+        (["--topology", "cpu:2", "--measure", "--what", "encode"], "--measure is for --what train"),
+    ],
+)
+def test_what_cannot_be_measured(flags, message, capsys):
+    assert main([*TINY, *flags]) == 2
+    assert message in capsys.readouterr().err

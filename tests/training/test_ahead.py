@@ -57,7 +57,7 @@ def test_resident_data_are_planned_as_those_of_a_host():
     plan, run = planned(recipes.instruct, mesh, resident=True)
     stage = ahead.prepare(plan, run, MODEL, mesh)
     state, frozen, batch = stage.arguments
-    stage.step.trace(state, frozen, batch)  # it takes them
+    stage.program.step.trace(state, frozen, batch)  # it takes them
     assert "row" not in batch
     whole = sum(leaf.size for leaf in jax.tree.leaves(state.trainable)) * 4
     assert whole / 4 < stage.held.trained < whole / 2  # split over fsdp=4, but for small ones

@@ -135,7 +135,7 @@ def test_a_frozen_decoder_costs_no_gradient_and_no_moment_memory():
         plan, run = planned(mesh, **small, **changes)
         plan = make_plan(run.stages, model, shapes, mesh)[0]
         stage = ahead.prepare(plan, run, model, mesh)
-        memory = stage.step.lower(*stage.arguments).compile().memory_analysis()
+        memory = stage.program.step.lower(*stage.arguments).compile().memory_analysis()
         found[name] = stage.held.optimizer, memory
     weights = sum(leaf.size for leaf in jax.tree.leaves(shapes["decoder"])) * 4
     low = 4 * plan_of_lora(model, shapes, mesh, small)

@@ -5,17 +5,13 @@ A model of 7B is never there in float32. Nothing is zero: products of zeros can 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from fewvid.bench.sizes import Size
-from fewvid.models import lvlm
-from fewvid.parallel.paths import flatten, unflatten
+from fewvid.models import lvlm, made_up
 
 VISUAL_ID = 4
 
@@ -23,21 +19,11 @@ VISUAL_ID = 4
 def random_params(size: Size, parts: Sequence[str]) -> lvlm.Params:
     """{part: its weights} of encoder, adapter or decoder: uniform, as large as fresh ones are."""
     shapes = jax.eval_shape(lambda: lvlm.init(size.model, jax.random.key(0)))
-    flat = flatten({part: shapes[part] for part in parts})
-    dtype, key = jnp.dtype(size.dtype), jax.random.key(0, impl="rbg")
-    made = {}
-    for number, (path, leaf) in enumerate(flat.items()):
-        spread = 0.02 if len(leaf.shape) < 2 else math.sqrt(3 / leaf.shape[-2])
-        around = 1.0 if path.endswith("/scale") else 0.0
-        at = jax.random.fold_in(key, number)
-        made[path] = _uniform(at, around, spread, shape=leaf.shape, dtype=dtype)
-    return unflatten(made)
-
-
-@partial(jax.jit, static_argnames=("shape", "dtype"))
-def _uniform(key: jax.Array, around: Any, spread: Any, *, shape: tuple[int, ...], dtype: Any):
-    numbers = jax.random.uniform(key, shape, dtype, -1.0, 1.0)
-    return (around + spread * numbers).astype(dtype)
+    dtype = jnp.dtype(size.dtype)
+    wanted = {part: shapes[part] for part in parts}
+    return made_up.weights(
+        jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype), wanted)
+    )
 
 
 def features(size: Size, rows: int = 1) -> lvlm.Features:
