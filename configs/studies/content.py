@@ -1,6 +1,7 @@
 """python -m fewvid study content --out runs/studies/content
 
-Where the sampler fails: clips with little or much motion, clutter, small and large things.
+Where the sampler fails: clips with little or much motion, clutter, small and large things. With the
+recipe's adapter, whose queries read the whole frame, and with those that hide what is dropped.
 """
 
 from ml_collections import ConfigDict
@@ -22,9 +23,20 @@ def get_config(arg: str = "full") -> ConfigDict:
     }
     exams = [recipes.CLIPS, *(ExamConfig(name, variant=v) for name, v in variants.items())]
     names = tuple(exam.name for exam in exams)
+    shared: dict = {"exams": names}
     cells = [
-        recipes.cell(size, f"attention, K = {size.keep}", exams=names),
-        recipes.cell(size, f"random, K = {size.keep}", sampler="random", exams=names),
-        recipes.cell(size, "all tokens", keep=size.tokens, exams=names),
+        recipes.cell(size, f"attention, K = {size.keep}", **shared),
+        recipes.cell(size, f"random, K = {size.keep}", sampler="random", **shared),
+        recipes.cell(size, "all tokens", keep=size.tokens, **shared),
     ]
+    few = size.tokens // 16
+    hiding = {"mlp": {"queries": "mlp"}, "learned": {"queries": "learned", "count": few}}
+    for queries, adapter in list(hiding.items())[: 1 if arg == "tiny" else None]:
+        shared |= {"strategy": "new_adapter", "adapter": adapter}
+        shared |= {"sampling": {"response": "encoder"}}
+        for sampler in ("attention", "random"):
+            name = f"{queries}: {sampler}, K = {few}"
+            cells.append(recipes.cell(size, name, sampler=sampler, keep=few, **shared))
+        if queries == "mlp" and arg != "tiny":
+            cells.append(recipes.cell(size, "mlp: all tokens", keep=size.tokens, **shared))
     return recipes.study("content", size, cells, exams)
