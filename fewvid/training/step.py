@@ -70,10 +70,10 @@ def make_program(
 
     params: the whole tree, or its shapes; layout: its shardings; batch_layout: those of a batch
     (None: rows over the mesh). accumulate: parts of a batch that are taken one by one, see
-    `accumulation`. `step` donates its state: the old one must not be used again. Its metrics are
-    those of `loss` with `gradient_norm` (before clipping), `learning_rate`, and the steps `skipped`
-    so far and `skipped_in_a_row`: one that is no number, or whose gradient norm is above `spike`
-    times their mean, changes nothing (`guard`).
+    `accumulation`. `start` takes its tree into the state and `step` donates its state: neither may
+    be used again. The metrics of a step are those of `loss` with `gradient_norm` (before clipping),
+    `learning_rate`, and the steps `skipped` so far and `skipped_in_a_row`: one that is no number,
+    or whose gradient norm is above `spike` times their mean, changes nothing (`guard`).
     """
     moving, _ = subtree.abstract_split(params, trainable)
     moving_layout, frozen_layout = subtree.split_layout(layout, trainable)
@@ -129,7 +129,7 @@ def make_program(
         return TrainState(state.step + 1, state.key, trained, moments, guard), metrics
 
     return Program(
-        start=jax.jit(start, out_shardings=state_layout),
+        start=jax.jit(start, out_shardings=state_layout, donate_argnums=0),
         step=jax.jit(
             step,
             in_shardings=(state_layout, frozen_layout, rows),
