@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import jax
@@ -152,23 +153,58 @@ def _cudnn(
     q: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None, causal: bool
 ) -> jax.Array:
     """Attention by cuDNN; with a mask the lengths are filled up to multiples of ALIGNED."""
-    if mask is None:
-        given: dict[str, Any] = {"is_causal": causal, "implementation": "cudnn"}
-        return jax.nn.dot_product_attention(q, k, v, **given)
     queries, keys = q.shape[1], k.shape[1]
-    more_q, more_k = -queries % ALIGNED, -keys % ALIGNED
+    if mask is None:
+        odd = queries % 2 or keys % 2
+        return _of_odd_lengths(q, k, v, causal) if odd else _unmasked(q, k, v, causal)
     # Nothing looks at added keys; added queries may look at all others.
     rest = ((0, 0), (0, 0))
-    mask = jnp.pad(mask, (*rest, (0, more_q), (0, 0)), constant_values=True)
-    mask = jnp.pad(mask, (*rest, (0, 0), (0, more_k)))
+    mask = jnp.pad(mask, (*rest, (0, -queries % ALIGNED), (0, 0)), constant_values=True)
+    mask = jnp.pad(mask, (*rest, (0, 0), (0, -keys % ALIGNED)))
     heads = q.shape[2] if _mask_of_every_head.get() else 1
     mask = jnp.broadcast_to(mask, (len(q), heads, *mask.shape[2:]))
-    q, k, v = (
-        jnp.pad(x, ((0, 0), (0, more), (0, 0), (0, 0)))
-        for x, more in ((q, more_q), (k, more_k), (v, more_k))
-    )
+    q, k, v = map(_filled_up, (q, k, v))
     read = jax.nn.dot_product_attention(q, k, v, None, mask, implementation="cudnn")
     return read[:, :queries]
+
+
+def _unmasked(
+    q: jax.Array, k: jax.Array, v: jax.Array, causal: bool, **lengths: jax.Array
+) -> jax.Array:
+    given: dict[str, Any] = {"is_causal": causal, "implementation": "cudnn"} | lengths
+    return jax.nn.dot_product_attention(q, k, v, **given)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _of_odd_lengths(q: jax.Array, k: jax.Array, v: jax.Array, causal: bool) -> jax.Array:
+    """Forward alone cuDNN takes them as they are; what goes back must have even lengths."""
+    return _unmasked(q, k, v, causal)
+
+
+def _forward(q: jax.Array, k: jax.Array, v: jax.Array, causal: bool) -> Any:
+    def filled_up(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+        lengths = {"query_seq_lengths": _length(q), "key_value_seq_lengths": _length(k)}
+        q, k, v, queries = *map(_filled_up, (q, k, v)), q.shape[1]
+        return _unmasked(q, k, v, causal, **lengths)[:, :queries]
+
+    return jax.vjp(filled_up, q, k, v)
+
+
+def _backward(causal: bool, back: Any, gradient: jax.Array) -> Any:
+    return back(gradient)
+
+
+_of_odd_lengths.defvjp(_forward, _backward)
+
+
+def _filled_up(x: jax.Array) -> jax.Array:
+    """float[B,S,H,d] with S up to a multiple of ALIGNED."""
+    return jnp.pad(x, ((0, 0), (0, -x.shape[1] % ALIGNED), (0, 0), (0, 0)))
+
+
+def _length(x: jax.Array) -> jax.Array:
+    """int32[B], S of each row. Under `vmap` there must be one for each model, as there is of x."""
+    return jnp.where(jnp.isnan(x[:, 0, 0, 0]), x.shape[1], x.shape[1]).astype(jnp.int32)
 
 
 def probabilities(q: jax.Array, k: jax.Array, bias: jax.Array | None = None) -> jax.Array:

@@ -119,13 +119,14 @@ def test_causal_is_the_mask_of_that_shape():
 @pytest.mark.parametrize("every_head", [False, True])
 @pytest.mark.parametrize("how", ["all", "causal", "masked"])
 def test_cudnn_is_asked_for_what_it_takes(monkeypatch, how, every_head):
-    """With a mask, lengths of multiples of 8; what was added changes nothing. XLA stands in."""
+    """Lengths of multiples of 8, with a mask or to go back; what was added changes nothing."""
     asked = []
 
-    def kernel(q, k, v, bias=None, mask=None, *, is_causal=False, implementation):
+    def kernel(q, k, v, bias=None, mask=None, *, is_causal=False, implementation, **lengths):
         asked.append((q.shape, k.shape, mask is None or mask.shape, is_causal, implementation))
-        given = {"is_causal": is_causal, "implementation": "xla"}
-        return dot_product_attention(q, k, v, bias, mask, **given)
+        assert [set(map(int, n)) for n in lengths.values()] in ([], [{19}, {21}])
+        given = {"is_causal": is_causal, "implementation": "xla"}  # it stands in
+        return dot_product_attention(q, k, v, bias, mask, **given, **lengths)
 
     rng = np.random.default_rng(0)
     q, k, v = (rng.normal(size=(2, n, 2, 8)).astype(np.float32) for n in (19, 21, 21))
@@ -141,11 +142,17 @@ def test_cudnn_is_asked_for_what_it_takes(monkeypatch, how, every_head):
         found, back_too = jax.vjp(lambda *qkv: attention(*qkv, **options), q, k, v)
     heads = 2 if every_head else 1
     filled = (2, 24, 2, 8), (2, 24, 2, 8), (2, heads, 24, 24), False, "cudnn"
-    as_it_is = q.shape, k.shape, True, how == "causal", "cudnn"
-    assert asked == [filled if how == "masked" else as_it_is]
+    to_go_back = *filled[:2], True, how == "causal", "cudnn"
+    assert asked == [filled if how == "masked" else to_go_back]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     for one, other in zip(back(expected), back_too(expected), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
+    for queries, keys in ((19, 21), (18, 20)) if how != "masked" else ():
+        asked.clear()  # forward alone, and where lengths are even, they are taken as they are
+        few = q[:, :queries], k[:, :keys], v[:, :keys]
+        expected = dot_product_attention(*few, is_causal=how == "causal", implementation="xla")
+        np.testing.assert_allclose(attention(*few, **options), expected, atol=1e-6)
+        assert asked == [(few[0].shape, few[1].shape, True, how == "causal", "cudnn")]
 
 
 def decoder_mask(length):
