@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import numpy as np
 
 from fewvid.checkpoints import importing, model_directory, source
 from fewvid.checkpoints.families import decoders, encoders
+from fewvid.checkpoints.theirs import How, Said, Theirs
 from fewvid.errors import UserError
 from fewvid.models.config import EncoderConfig, LvlmConfig, candidates, of_picture, visual_tokens
 from fewvid.models.tiling import tiling
 
 ROWS, FRAMES = 2, 2  # rows of ids, and pictures, that are compared
+LOGITS = attrgetter("logits")
 
 
 @dataclass(frozen=True)
@@ -29,45 +32,27 @@ class Agreement:
     """what: which logits, or `tokens of the encoder`; largest: the largest difference of one.
 
     spread: their standard deviation, to see it beside. kl: of the next-token distributions, the
-    mean over positions, in nats; None where there are no logits.
+    mean over positions, in nats; None where there are no logits. rounding: of what 16 bits make of
+    it, how far theirs and ours are from theirs in float32, as kl, or as largest where there is
+    none; None where float32 is compared.
     """
 
     what: str
     largest: float
     spread: float
     kl: float | None = None
+    rounding: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         text = (
             f"{self.what}: largest difference {self.largest:.2e} (their spread {self.spread:.2g})"
         )
-        return text if self.kl is None else f"{text}, KL of the next token {self.kl:.2e} nats"
-
-
-@dataclass(frozen=True)
-class How:
-    """dtype: of weights and of what is computed, float32 or bfloat16; on: a device of JAX."""
-
-    dtype: str
-    on: Any
-
-    @classmethod
-    def of(cls, dtype: str) -> How:
-        """float32 on the CPU: a GPU rounds what it multiplies in float32, each side its own way."""
-        import jax
-
-        return cls(dtype, jax.devices("cpu" if dtype == "float32" else None)[0])
-
-    @property
-    def theirs(self) -> str:
-        """Torch's name of the device."""
-        return "cuda" if self.on.platform == "gpu" else "cpu"
-
-    def placed(self, arrays: Any) -> Any:
-        """Weights, or what is given, as they are, there."""
-        import jax
-
-        return jax.device_put(arrays, self.on)
+        if self.kl is not None:
+            text += f", KL of the next token {self.kl:.2e} nats"
+        if self.rounding is None:
+            return text
+        theirs, ours = self.rounding
+        return f"{text}; from theirs in float32, theirs is {theirs:.2e} and ours {ours:.2e}"
 
 
 @dataclass(frozen=True)
@@ -136,29 +121,29 @@ def _llava(family: Any, folder: Path, ours: Ours) -> list[Agreement]:
         family.write_config(config)
     except UserError as error:
         raise UserError(f"{folder} is a {family.TYPE}, the model is none: {error}") from error
-    theirs = _theirs(folder, family.CLASS, ours.how)
+    theirs = Theirs.load(folder, family.CLASS, ours.how)
     if not config.adapter.pool:
         return [_frames(theirs, ours, 1, "logits")]
     found = [_frames(theirs, ours, FRAMES, "logits of videos")]
     return [*found, _in_tiles(theirs, ours)] if config.adapter.tiles else found
 
 
-def _frames(theirs: Any, ours: Ours, frames: int, what: str) -> Agreement:
+def _frames(theirs: Theirs, ours: Ours, frames: int, what: str) -> Agreement:
     """Over videos where the model pools, over pictures where it does not."""
-    config, video = ours.config, ours.config.adapter.pool
-    visual = int(theirs.config.video_token_index if video else theirs.config.image_token_index)
+    config, video, named = ours.config, ours.config.adapter.pool, theirs.model.config
+    visual = int(named.video_token_index if video else named.image_token_index)
     ids = ours.ids(ROWS, visual, visual_tokens(config, frames, candidates(config)))
     pixels = ours.pixels(ROWS, frames)
     seen = _normalised(pixels.reshape(-1, *pixels.shape[2:]), config.encoder)
     name = "pixel_values_videos" if video else "pixel_values"
     seen = seen.reshape(ROWS, frames, *seen.shape[1:]) if video else seen
-    wanted = _called(theirs, {"input_ids": ids, name: seen}, ours.how).logits
+    wanted = theirs.say({"input_ids": ids, name: seen}, LOGITS)
     times = np.tile(np.arange(frames, dtype=np.float32), (ROWS, 1))
     batch = _batch(ids) | {"pixels": pixels, "times": times}
     return _of_logits(_logits(ours, batch, visual), wanted, what)
 
 
-def _in_tiles(theirs: Any, ours: Ours) -> Agreement:
+def _in_tiles(theirs: Theirs, ours: Ours) -> Agreement:
     """Over one picture of an odd shape, whole and in tiles, every token of a view kept."""
     import jax
     import jax.numpy as jnp
@@ -166,12 +151,12 @@ def _in_tiles(theirs: Any, ours: Ours) -> Agreement:
     from fewvid.models import lvlm, tiles
 
     config, how = of_picture(ours.config), ours.how
-    side, visual = config.encoder.image_size, int(theirs.config.image_token_index)
+    side, visual = config.encoder.image_size, int(theirs.model.config.image_token_index)
     height, width = side * 5 // 4, side * 7 // 4
     cut = tiling(height, width, config.encoder, config.adapter)
     ids, views = ours.ids(1, visual, cut.tokens), ours.pixels(cut.views, 1)
     given = {"input_ids": ids, "pixel_values": _normalised(views[:, 0], config.encoder)[None]}
-    wanted = _called(theirs, given | {"image_sizes": np.array([[height, width]])}, how).logits
+    wanted = theirs.say(given | {"image_sizes": np.array([[height, width]])}, LOGITS)
 
     def run(params: Any, views: Any, ids: Any, table: Any) -> Any:
         features = lvlm.encode(config, params, views, dtype=how.dtype)
@@ -190,10 +175,10 @@ def _in_tiles(theirs: Any, ours: Ours) -> Agreement:
 
 def _llm(folder: Path, ours: Ours) -> Agreement:
     kind = source.model_type(folder, importing.DECODERS)
-    theirs = _theirs(folder, decoders.CLASSES[kind], ours.how)
-    most = min(ours.config.decoder.vocab_size, theirs.config.vocab_size)
+    theirs = Theirs.load(folder, decoders.CLASSES[kind], ours.how)
+    most = min(ours.config.decoder.vocab_size, theirs.model.config.vocab_size)
     ids = ours.rng.integers(0, most, (ROWS, ours.length))
-    wanted = _called(theirs, {"input_ids": ids}, ours.how).logits
+    wanted = theirs.say({"input_ids": ids}, LOGITS)
     return _of_logits(_logits(ours, _batch(ids), -1), wanted, "logits")
 
 
@@ -204,35 +189,18 @@ def _encoder(folder: Path, ours: Ours) -> Agreement:
 
     how, c = ours.how, ours.config.encoder
     tower = encoders.tower_of(source.read_config(folder))
-    theirs = _theirs(folder, encoders.CLASSES[tower.model_type], how)
+    theirs = Theirs.load(folder, encoders.CLASSES[tower.model_type], how)
     pixels = ours.pixels(1, FRAMES)
     encode = jax.jit(partial(lvlm.encode, ours.config, dtype=how.dtype))
     found = encode(ours.params, ours.how.placed(pixels)).tokens[0].astype(np.float32)
+
+    def tokens(out: Any) -> Any:
+        return out.last_hidden_state if c.post_norm else out.hidden_states[c.depth]
+
     given = {"pixel_values": _normalised(pixels[0], c)}
-    out = _called(theirs, given, how, output_hidden_states=True)
-    wanted = out.last_hidden_state if c.post_norm else out.hidden_states[c.depth]
-    wanted = wanted.detach().float().cpu().numpy()[:, int(c.cls_token) :]
+    wanted = theirs.say(given, tokens, output_hidden_states=True)
+    wanted = wanted.only(np.s_[:, int(c.cls_token) :])
     return _agreement("tokens of the encoder", np.asarray(found), wanted)
-
-
-def _theirs(folder: Path, name: str, how: How) -> Any:
-    import transformers
-
-    transformers.logging.disable_progress_bar()
-    model = getattr(transformers, name)
-    loaded = model.from_pretrained(
-        str(folder), dtype=how.dtype, local_files_only=True, use_safetensors=True
-    )
-    return loaded.to(how.theirs).eval()
-
-
-def _called(model: Any, given: Mapping[str, np.ndarray], how: How, **options: Any) -> Any:
-    """Their outputs for arrays of numpy."""
-    from transformers import BatchFeature
-
-    there = BatchFeature(dict(given), tensor_type="pt").to(how.theirs)
-    typed = {key: x.to(model.dtype) if x.is_floating_point() else x for key, x in there.items()}
-    return model(**typed, **options)
 
 
 def _logits(ours: Ours, batch: Mapping[str, Any], visual: int) -> np.ndarray:
@@ -263,19 +231,38 @@ def _normalised(pixels: np.ndarray, c: EncoderConfig) -> np.ndarray:
     return x.transpose(0, 3, 1, 2).astype(np.float32)
 
 
-def _of_logits(found: np.ndarray, theirs: Any, what: str) -> Agreement:
-    wanted = theirs.detach().float().cpu().numpy()
-    found = found[..., : wanted.shape[-1]]  # a vocabulary may have grown on its way
-    wanted = wanted[..., : found.shape[-1]]
+def _of_logits(found: np.ndarray, wanted: Said, what: str) -> Agreement:
+    # A vocabulary may have grown on its way.
+    both = np.s_[..., : min(found.shape[-1], wanted.theirs.shape[-1])]
+    return _agreement(what, found[both], wanted.only(both), _kl)
+
+
+def _agreement(
+    what: str,
+    found: np.ndarray,
+    wanted: Said,
+    kl: Callable[[np.ndarray, np.ndarray], float] | None = None,
+) -> Agreement:
+    theirs, exact = wanted.theirs, wanted.exact
+    if found.shape != theirs.shape:
+        raise UserError(f"{what} are {found.shape}, theirs {theirs.shape}: two different models")
+    far = kl or _largest
+    return Agreement(
+        what,
+        _largest(theirs, found),
+        float(theirs.std()),
+        None if kl is None else kl(theirs, found),
+        None if exact is None else (far(exact, theirs), far(exact, found)),
+    )
+
+
+def _largest(wanted: np.ndarray, found: np.ndarray) -> float:
+    return float(np.abs(found - wanted).max())
+
+
+def _kl(wanted: np.ndarray, found: np.ndarray) -> float:
     p, q = (_log_softmax(x.astype(np.float64)) for x in (wanted, found))
-    kl = float((np.exp(p) * (p - q)).sum(-1).mean())
-    return _agreement(what, found, wanted, kl)
-
-
-def _agreement(what: str, found: np.ndarray, wanted: np.ndarray, kl: float | None = None):
-    if found.shape != wanted.shape:
-        raise UserError(f"{what} are {found.shape}, theirs {wanted.shape}: two different models")
-    return Agreement(what, float(np.abs(found - wanted).max()), float(wanted.std()), kl)
+    return float((np.exp(p) * (p - q)).sum(-1).mean())
 
 
 def _log_softmax(x: np.ndarray) -> np.ndarray:
