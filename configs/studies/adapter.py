@@ -29,7 +29,4 @@ def get_config(arg: str = "full") -> ConfigDict:
         recipes.cell(size, name, strategy="new_adapter", adapter=adapter, sampling=sampling)
         for name, (adapter, sampling) in named.items()
     ]
-    if arg != "tiny":  # whether the readings of *weighted* differ once all is learnt
-        readings = [cell for cell in cells if cell.name.startswith("tokens, before")]
-        cells += [recipes.twice_the_steps(size, cell) for cell in readings[:3]]
     return recipes.study("adapter", size, cells, measure=["costs"])

@@ -1,7 +1,7 @@
 """python -m fewvid study content --out runs/studies/content
 
 Where the sampler fails: clips with little or much motion, clutter, small and large things. With the
-recipe's adapter, whose queries read the whole frame, and with those that hide what is dropped.
+recipe's adapter, whose queries read the whole frame, and with one that hides what is dropped.
 """
 
 from ml_collections import ConfigDict
@@ -30,13 +30,11 @@ def get_config(arg: str = "full") -> ConfigDict:
         recipes.cell(size, "all tokens", keep=size.tokens, **shared),
     ]
     few = size.tokens // 16
-    hiding = {"mlp": {"queries": "mlp"}, "learned": {"queries": "learned", "count": few}}
-    for queries, adapter in list(hiding.items())[: 1 if arg == "tiny" else None]:
-        shared |= {"strategy": "new_adapter", "adapter": adapter}
-        shared |= {"sampling": {"response": "encoder"}}
-        for sampler in ("attention", "random"):
-            name = f"{queries}: {sampler}, K = {few}"
-            cells.append(recipes.cell(size, name, sampler=sampler, keep=few, **shared))
-        if queries == "mlp" and arg != "tiny":
-            cells.append(recipes.cell(size, "mlp: all tokens", keep=size.tokens, **shared))
+    shared |= {"strategy": "new_adapter", "adapter": {"queries": "mlp"}}
+    shared |= {"sampling": {"response": "encoder"}}
+    for sampler in ("attention", "random"):
+        name = f"mlp: {sampler}, K = {few}"
+        cells.append(recipes.cell(size, name, sampler=sampler, keep=few, **shared))
+    if arg != "tiny":
+        cells.append(recipes.cell(size, "mlp: all tokens", keep=size.tokens, **shared))
     return recipes.study("content", size, cells, exams)
