@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax
+from jax.ad_checkpoint import checkpoint_name
 
 from fewvid.models import low_rank
 
+PRODUCT = "product"  # what `remat` may keep; x A B is not in it: it is cheap to make again
 A, B = low_rank.names("kernel")
 
 
@@ -18,7 +20,7 @@ class Dense(nn.Dense):
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
-        y = super().__call__(inputs)
+        y = checkpoint_name(super().__call__(inputs), PRODUCT)
         if not self.has_variable("params", A):
             return y
         a, b = (self.get_variable("params", name).astype(y.dtype) for name in (A, B))

@@ -12,6 +12,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from fewvid.models.dense import PRODUCT
+
 NAMES = ("none", "full", "products")
 
 
@@ -24,6 +26,6 @@ def rematerialised(block: Any, name: str) -> Any:
         return block
     policies: dict[str, Any] = {
         "full": None,
-        "products": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        "products": jax.checkpoint_policies.save_only_these_names(PRODUCT),
     }
     return nn.remat(block, prevent_cse=False, policy=policies[name])

@@ -20,7 +20,8 @@ PAIRED = {
 def write(results: Results, out: Path, report: Report) -> None:
     """Draws the figures and writes the page into `out`."""
     for picture in report.pictures:
-        picture.draw(results, out / picture.file)
+        if picture.there(results):
+            picture.draw(results, out / picture.file)
     (out / FILE).write_text("\n".join(_lines(results, report)) + "\n", encoding="utf-8")
 
 
@@ -32,7 +33,8 @@ def _lines(results: Results, report: Report) -> list[str]:
         lines += ["A run of minutes to see that all works; **its numbers mean nothing**.", ""]
     lines += [f"- {finding}" for finding in report.findings(results)]
     for picture in report.pictures:
-        lines += ["", f"![{picture.caption}]({picture.file})", "", picture.caption]
+        if picture.there(results):
+            lines += ["", f"![{picture.caption}]({picture.file})", "", picture.caption]
     lines += ["", "## How", "", report.how, ""]
     lines += _recipe(results)
     lines += ["", "## All cells", "", *table(results, report.columns)]

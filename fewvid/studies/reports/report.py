@@ -14,11 +14,15 @@ Columns = Sequence[tuple[str, str, str]]
 
 
 class Picture(NamedTuple):
-    """A figure: its file in the study's folder, what it shows, and what draws it there."""
+    """A figure: its file in the study's folder, what it shows, and what draws it there.
+
+    there: whether the study has what it shows; a tiny one may lack it.
+    """
 
     file: str
     caption: str
     draw: Callable[[Results, Path], None]
+    there: Callable[[Results], bool] = lambda _: True
 
 
 @dataclass(frozen=True)
