@@ -17,8 +17,8 @@ from jax.sharding import Mesh
 
 from fewvid.bench import timing
 from fewvid.errors import UserError
-from fewvid.models import made_up
 from fewvid.models.config import LvlmConfig
+from fewvid.parallel import made_up
 from fewvid.parallel.ahead import temporaries
 from fewvid.training import ahead
 from fewvid.training.plan import StagePlan

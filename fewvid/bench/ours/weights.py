@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from fewvid.bench.sizes import Size
-from fewvid.models import lvlm, made_up
+from fewvid.models import lvlm
+from fewvid.parallel import made_up
 
 VISUAL_ID = 4
 
