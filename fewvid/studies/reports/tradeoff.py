@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from fewvid.studies import figures, marks
 from fewvid.studies.reports import late, parts, verdicts
 from fewvid.studies.reports.report import Picture, Report
-from fewvid.studies.results import Results
+from fewvid.studies.results import Estimate, Results
 
 COSTS = {
     "operations of the decoder": ("flops", "decoder", "GFLOP a clip in the decoder"),
@@ -187,15 +187,8 @@ def pareto(results: Results, file: Path) -> None:
                 xs = [_cost(results, cell, by) / unit for cell in cells]
                 found = [results.estimate(cell, "clips", "") for cell in cells]
                 marks.line(axes, xs, found, f"T = {frames}", colour, linewidth=0.8)
-                for at, offset, side in ((0, (6, -9), "left"), (-1, (-6, 5), "right")):
-                    axes.annotate(
-                        f"K = {keeps[at]}",
-                        (xs[at], found[at].mean),
-                        offset,
-                        textcoords="offset points",
-                        ha=side,
-                        fontsize=7,
-                    )
+                if axes is panels[0]:  # there K grows from left to right; times lie too near
+                    _ends(axes, keeps, xs, found, colour)
             front = _front(results, by)
             axes.step(
                 [_cost(results, cell, by) / unit for cell in front],
@@ -213,6 +206,21 @@ def pareto(results: Results, file: Path) -> None:
             axes.set_title(_worth(results, by))
         figures.percent(panels[0], "all questions answered rightly")
         figures.shared_legend(panels[0], len(counts) + 1)
+
+
+def _ends(
+    axes: Axes, keeps: Sequence[int], xs: Sequence[float], found: Sequence[Estimate], colour: int
+) -> None:
+    """Says the K of a line's ends."""
+    for at in (0, -1):
+        axes.annotate(
+            f"K = {keeps[at]}",
+            (xs[at], found[at].mean),
+            (5, -10),
+            textcoords="offset points",
+            fontsize=7,
+            color=figures.COLOURS[colour],
+        )
 
 
 REPORT = Report(
