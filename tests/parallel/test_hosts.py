@@ -18,21 +18,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from fewvid.parallel.processes import LOST
+from tests.training import small_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CONFIG = """
-from fewvid.training import recipes
-
-def get_config(arg):
-    size = recipes.size("tiny")
-    stages = [recipes.align(size), recipes.instruct(size, recipes.IMAGES_AND_VIDEOS)]
-    config = recipes.config(stages, start=size, chosen=size)
-    config.world.update(clips=4, images=8)
-    config.mesh.update(data=1, fsdp=-1)
-    for stage in config.stages:
-        stage.update(steps=5, checkpoint_every=2)
-    return config
-"""
 QUIET = 8  # seconds without a word after which a process counts as lost
 TERMINATED = 143
 
@@ -40,7 +28,7 @@ TERMINATED = 143
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("hosts")
-    (made / "config.py").write_text(CONFIG)
+    small_run.write(made, clips=4, steps=5, every=2, mesh="data=1, fsdp=-1")
     return made
 
 
@@ -60,7 +48,7 @@ def start(folder, name, count, *flags, devices=1, only=None):
         "FEWVID_LOST_TIMEOUT": str(QUIET),
     }
     command = [sys.executable, "-m", "fewvid", "train", "--workdir", str(folder / name)]
-    command += ["--config", str(folder / "config.py:tiny"), *flags]
+    command += ["--config", str(folder / "config.py:two"), *flags]
     processes = []
     for index in range(count) if only is None else [only]:
         with (folder / f"{name}.{index}.log").open("a") as log:

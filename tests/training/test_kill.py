@@ -15,21 +15,9 @@ import numpy as np
 import pytest
 
 from fewvid.training.clock import TIMES
+from tests.training import small_run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CONFIG = """
-from fewvid.training import recipes
-
-def get_config(arg):
-    size = recipes.size("tiny")
-    stages = [recipes.align(size), recipes.instruct(size, recipes.IMAGES_AND_VIDEOS)]
-    config = recipes.config(stages, start=size, chosen=size)
-    config.world.update(clips=8, images=8)
-    for stage in config.stages:
-        stage.update(steps=6, checkpoint_every=2)
-    return config
-"""
-
 # When the run is killed: as soon as this exists (a pattern in its working directory).
 MOMENTS = (
     ".data.making/*/images/*",  # drawing the world
@@ -41,8 +29,8 @@ MOMENTS = (
 )
 
 
-def command(folder, workdir):
-    flags = ["--config", str(folder / "config.py:tiny"), "--workdir", str(workdir)]
+def command(folder, workdir, arg="two"):
+    flags = ["--config", str(folder / f"config.py:{arg}"), "--workdir", str(workdir)]
     return [sys.executable, "-m", "fewvid", "train", *flags]
 
 
@@ -79,7 +67,7 @@ def numbers(workdir):
 
 @pytest.mark.timeout(600)
 def test_killed_runs_end_in_the_same_model(tmp_path, environment):
-    (tmp_path / "config.py").write_text(CONFIG)
+    small_run.write(tmp_path, clips=8, steps=6, every=2)
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     subprocess.run(command(tmp_path, straight), env=environment, check=True)
     for moment in MOMENTS:
@@ -120,7 +108,6 @@ def train(step_at, state, frozen, iterator, *, before, **options):
 train_stage.train = train
 sys.exit(main())
 """
-THREE = CONFIG.replace("recipes.instruct", "recipes.pretrain(size), recipes.instruct")
 
 
 def seen(workdir):
@@ -137,12 +124,12 @@ def seen(workdir):
 
 @pytest.mark.timeout(1800)
 def test_runs_killed_at_random_end_in_the_same_state(tmp_path, environment):
-    (tmp_path / "config.py").write_text(THREE)
+    small_run.write(tmp_path, clips=8, steps=6, every=2)
     (tmp_path / "noting.py").write_text(NOTING)
     straight, killed = tmp_path / "straight", tmp_path / "killed"
 
     def noting(workdir):
-        flags = command(tmp_path, workdir)[3:]
+        flags = command(tmp_path, workdir, "three")[3:]
         return [sys.executable, str(tmp_path / "noting.py"), *flags]
 
     for run in (straight, tmp_path / "warm"):  # the first compiles: the second is what is killed

@@ -6,21 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-CONFIG = """
-from fewvid.training import recipes
+from tests.training import small_run
 
-def get_config(arg):
-    size = recipes.size("tiny")
-    stages = [recipes.align(size), recipes.instruct(size, recipes.IMAGES_AND_VIDEOS)]
-    config = recipes.config(stages, start=size, chosen=size)
-    config.world.update(clips=4, images=8)
-    if arg == "one":
-        config.stages = config.stages[:1]
-    for stage in config.stages:
-        stage.update(steps=4, checkpoint_every=1)
-    return config
-"""
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Trainer:
@@ -28,7 +16,7 @@ class Trainer:
 
     def __init__(self, folder, cloud):
         self.folder, self.cloud = folder, cloud
-        (folder / "config.py").write_text(CONFIG)
+        small_run.write(folder, clips=4, steps=4, every=1)
         (folder / "scratch").mkdir()
         clean = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
         self.environment = clean | {
@@ -37,7 +25,7 @@ class Trainer:
             "TMPDIR": str(folder / "scratch"),
         }
 
-    def start(self, workdir, *flags, arg="both", **variables):
+    def start(self, workdir, *flags, arg="two", **variables):
         command = [sys.executable, "-m", "fewvid", "train", "--workdir", str(workdir), *flags]
         with (self.folder / "log").open("a") as log:
             return subprocess.Popen(
