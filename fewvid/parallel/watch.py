@@ -41,6 +41,7 @@ class Watch:
         self._stop = threading.Event()
         self._leaving = threading.Lock()
         self._seen: dict[str, tuple[str, float]] = {}  # alive key -> (count, when it changed)
+        self._looked, self._last = 0.0, time.monotonic()
 
     def __enter__(self) -> Watch:
         if self._on:
@@ -99,17 +100,18 @@ class Watch:
         time.sleep(self._every / 10)  # from a note to the end of its process
 
     def _look(self) -> None:
-        count, answered = 0, time.monotonic()
+        count, answered = 0, 0.0
         while not self._stop.wait(self._every if count else 0):
             count += 1
+            now = self._tick()
             try:
                 store: Any = hosts.client()
                 store.key_value_set(f"{ALIVE}{self._index}", str(count), allow_overwrite=True)
                 ended = store.key_value_dir_get(ENDED)
                 alive = dict(store.key_value_dir_get(ALIVE))
-                answered = time.monotonic()
+                answered = now
             except Exception as error:  # of C++, of no one class; JAX itself mostly aborts first
-                if time.monotonic() - answered > self._lost:
+                if now - answered > self._lost:
                     self._leave(f"process 0 has not answered for {self._lost} s ({error})", LOST)
                 continue
             for key, note in ended:
@@ -119,9 +121,18 @@ class Watch:
             if gone := self._silent(alive):
                 self._leave(lost(gone, self._count, self._lost), LOST, gone)
 
+    def _tick(self) -> float:
+        """Seconds that this process has looked at the others.
+
+        A pause of this one, or of the machine (a virtual one that moves), is no silence of theirs.
+        """
+        last, self._last = self._last, time.monotonic()
+        self._looked += min(self._last - last, 2 * self._every)
+        return self._looked
+
     def _silent(self, alive: dict[str, str]) -> list[int]:
         """The processes that have not counted for too long."""
-        now, gone = time.monotonic(), []
+        now, gone = self._looked, []
         for index in range(self._count):
             count = alive.get(f"{ALIVE}{index}", "")
             before, since = self._seen.get(str(index), ("none", now))

@@ -105,6 +105,20 @@ def test_it_waits_no_longer_than_a_lost_one_takes(store, exits):
     assert time.monotonic() - began < 5
 
 
+def test_a_pause_of_this_process_is_no_silence_of_the_others(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    watched, alive = watch(0, 2, lost=8), {"fewvid/alive/1": "1"}
+    for pause in (0, 2, 3600, 2):  # the machine slept for an hour; 1 has not counted since
+        now[0] += pause
+        watched._tick()
+        assert watched._silent(alive) == []
+    now[0] += 2
+    watched._tick()
+    assert watched._silent(alive) == [1]
+    assert watched._silent({"fewvid/alive/1": "2"}) == []
+
+
 def test_a_storage_that_fails_one_process_ends_the_others_too(store, exits):
     leaves(watch(1, 2), Unreachable("gs://bucket/run does not answer")).join(timeout=10)
     assert exits == [LOST]  # a return would wait for the other, which waits for this one
