@@ -27,8 +27,13 @@ KINDS = {
     "gpu": "gpu:h200x8",
 }
 GPUS = tuple(name for name in CHIPS if name not in KINDS)
-# What libtpu calls its chips.
-TPUS = {"v4": "TPU v4", "v5e": "TPU v5 lite", "v5p": "TPU v5", "v6e": "TPU v6 lite"}
+# What libtpu has called its chips.
+TPUS = {
+    "v4": ("TPU v4",),
+    "v5e": ("TPU v5 lite", "TPU v5e"),
+    "v5p": ("TPU v5", "TPU v5p"),
+    "v6e": ("TPU v6 lite", "TPU v6e"),
+}
 QUIET = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -133,9 +138,9 @@ def here(topology: Topology) -> Sequence[Any]:
     alike = [device for device in found if _is_of(topology, device)]
     if len(alike) < topology.chips or topology.slices > 1 or jax.process_count() > 1:
         raise UserError(
-            f"--measure needs the {topology.chips} chips of --topology {topology.name} at one "
-            f"process, and here is {len(found)} x {', '.join(kinds)}; name a topology of what is "
-            "here, or leave --measure out"
+            f"--measure needs all of --topology {topology.name} ({topology.chips} x "
+            f"{topology.name.split(':')[0]}) in one process, and here is {len(found)} x "
+            f"{', '.join(kinds)}; name a topology of what is here, or leave --measure out"
         )
     return alike[: topology.chips]
 
@@ -145,7 +150,7 @@ def _is_of(topology: Topology, device: Any) -> bool:
     kind = device.device_kind.lower().split()
     if topology.platform == "gpu":
         return device.platform == "gpu" and topology.name.split(":")[1].split("x")[0] in kind
-    return device.platform == "tpu" and device.device_kind == TPUS[topology.name.split(":")[0]]
+    return device.platform == "tpu" and device.device_kind in TPUS[topology.name.split(":")[0]]
 
 
 def check_slices(topology: Topology, slices: int) -> None:

@@ -164,7 +164,10 @@ def test_steps_are_measured_beside_the_plan(planned):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--topology", "gpu:h200x1", "--measure"], "--measure needs the 1 chips of --topology"),
+        (
+            ["--topology", "gpu:h200x1", "--measure"],
+            "--measure needs all of --topology gpu:h200x1 (1 x gpu)",
+        ),
         (["--topology", "cpu:2", "--measure", "--search"], "give one of both"),
         (["--topology", "cpu:2", "--measure", "--what", "encode"], "--measure is for --what train"),
     ],
