@@ -166,7 +166,7 @@ def test_steps_are_measured_beside_the_plan(planned):
     [
         (
             ["--topology", "gpu:h200x1", "--measure"],
-            "--measure needs all of --topology gpu:h200x1 (1 x gpu)",
+            "needs all of --topology gpu:h200x1 (1 x gpu)",
         ),
         (["--topology", "cpu:2", "--measure", "--search"], "give one of both"),
         (["--topology", "cpu:2", "--measure", "--what", "encode"], "--measure is for --what train"),
