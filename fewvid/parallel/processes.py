@@ -67,7 +67,8 @@ def start() -> Meeting | None:
             num_processes=meeting.count,
             process_id=meeting.index,
             initialization_timeout=meeting.seconds + 60,
-            heartbeat_timeout_seconds=2 * meeting.lost,  # after `watch`, whose words are for people
+            # After `watch`, whose words are for people, and which takes a pause for no silence.
+            heartbeat_timeout_seconds=4 * meeting.lost,
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(f"the processes of this run could not meet: {error}") from error
