@@ -64,10 +64,10 @@ def save(values, folder, tokenizer):
     del model
 
 
-def agrees(found):
-    """Below CLOSE, or no farther from their model in float32 than 16 bits take theirs from it."""
+def is_no_farther_than_rounding(found):
+    """Whether ours is from their model in float32 about as far as 16 bits take theirs from it."""
     theirs, ours = found.rounding
-    return (found.kl is not None and 0 <= found.kl < CLOSE) or 0 < ours < FARTHER * theirs
+    return 0 < ours < FARTHER * theirs
 
 
 @pytest.mark.parametrize("name", large(WHOLE))
@@ -78,7 +78,8 @@ def test_a_llava(name, hf, tmp_path, tokenizer):
     (found,) = verify.compare(str(ours), str(folder), dtype="bfloat16")
     print(f"\n{name}: {found}")
     assert found.spread > 0.01
-    assert agrees(found)
+    assert is_no_farther_than_rounding(found)
+    assert 0 <= found.kl < CLOSE
 
 
 @pytest.mark.parametrize("name", large(PARTS))
@@ -91,4 +92,8 @@ def test_an_encoder_and_a_language_model(name, hf, tmp_path, tokenizer):
     for part in ("encoder", "llm"):
         (found,) = verify.compare(str(ours), str(tmp_path / part), dtype="bfloat16")
         print(f"\n{name}: {found}")
-        assert agrees(found)
+        assert is_no_farther_than_rounding(found)
+        if part == "llm":
+            assert 0 <= found.kl < CLOSE
+        else:
+            assert found.largest < 0.1 * max(found.spread, 1)

@@ -117,7 +117,7 @@ def test_two_processes_are_killed_stopped_and_one_goes_on(folder, straight):
     both[1].kill()
     killed = time.monotonic()
     ended(folder, "two", both, LOST, -signal.SIGKILL)
-    assert time.monotonic() - killed < 4 * QUIET
+    assert time.monotonic() - killed < 3 * QUIET
     said = f"process 1 of 2 has not been heard of for {QUIET} s (FEWVID_LOST_TIMEOUT)"
     assert said in log(folder, "two")
 

@@ -55,8 +55,8 @@ def test_waiting_for_data_is_told_apart_and_the_loop_itself_takes_less_than_a_mi
     after_saving = [row for row in rows if row["step"] % 10 == 1 and row["step"] > 1]
     assert min(row["seconds"] for row in after_saving) > SAVE + WAIT
     assert min(row["data_seconds"] for row in rows) >= WAIT
-    # Not the mean or the median: other programs may want the processor in between.
-    assert np.quantile([row["own_seconds"] for row in rows], 0.25) < 1e-3
+    # Median, as other programs may want the processor in between.
+    assert np.median([row["own_seconds"] for row in rows]) < 1e-3
 
 
 @jax.tree_util.register_dataclass
