@@ -39,6 +39,7 @@ ANSWER = 64  # tokens of one, where --tokens does not say
 if TYPE_CHECKING:
     from fewvid.parallel.topology import Topology
     from fewvid.training.forecast import Forecast
+    from fewvid.training.measured import Measured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,17 +126,20 @@ def run(args: argparse.Namespace) -> int:
             print(page(made, topology, dict(mesh.shape)), flush=True)
     if whole:
         print(f"kept whole on every chip, as no axis divides it: {len(set(whole))} arrays")
-    measured = []
-    if args.measure:
-        from fewvid.training.measured import measure
+    measured: list[Measured] = []
+    try:
+        if args.measure:
+            from fewvid.training.measured import measure
 
-        for plan, planned in zip(plans, found, strict=True):
-            measured.append(measure(plan, wanted, model, mesh))
-            print(measured_page(measured[-1], planned, topology), flush=True)
-    if args.json:
-        said = _as_json(args.config, topology, dict(mesh.shape), wanted, found, sorted(set(whole)))
-        said["measured"] = [one.to_dict() for one in measured]
-        args.json.expanduser().write_text(json.dumps(said, indent=1) + "\n")
+            for plan, planned in zip(plans, found, strict=True):
+                measured.append(measure(plan, wanted, model, mesh))
+                print(measured_page(measured[-1], planned, topology), flush=True)
+    finally:  # a stage that does not fit takes nothing with it
+        if args.json:
+            sides, kept_whole = dict(mesh.shape), sorted(set(whole))
+            said = _as_json(args.config, topology, sides, wanted, found, kept_whole)
+            said["measured"] = [one.to_dict() for one in measured]
+            args.json.expanduser().write_text(json.dumps(said, indent=1) + "\n")
     return 0
 
 
